@@ -1,0 +1,1 @@
+"""Takes the commission, queues grid work, refunds what fails."""

@@ -1,0 +1,1 @@
+"""Hears gateways: verifies, records, publishes what was paid."""

@@ -1,0 +1,1 @@
+"""The only owner of money: event store, balances, journal."""

@@ -1,0 +1,250 @@
+"""Decisions about money that comes in through gateways, and goes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from ledger.domain.commands import AllocatePayment, CreditPayment, KeepQuote, ReversePayment, credit_reference
+from ledger.domain.conversion import CreditTerms, Given, credits_given
+from ledger.domain.decision import WALLET_MAX, Decision, wallet_event
+from ledger.domain.events import (
+    CreditsPurchased,
+    MoneyAllocated,
+    MoneyUnallocated,
+    PaymentReversed,
+    QuoteKept,
+    UnallocatedReversed,
+)
+from ledger.domain.journal import (
+    EXCHANGE,
+    PROMOTIONS,
+    UNALLOCATED,
+    Entry,
+    entry,
+    gateway_account,
+    move,
+    wallet_account,
+)
+from ledger.domain.refusals import Contradiction, NothingToAllocate, ReferenceConflict, TooEarly
+from ledger.domain.states import Books, Payment
+
+
+def credit_payment(books: Books, terms: CreditTerms, command: CreditPayment) -> Decision:
+    """Credit at once, or book the money as unallocated: it never waits off the books.
+
+    A payment that carries our reference waits for its quote; one without goes to the user whom the gateway signed.
+    """
+    if command.reference in books.references:
+        return _credit_again(books, terms, command)
+    quote = books.quotes.get(command.payment_reference) if command.payment_reference else None
+    user_id = quote.user_id if quote else (None if command.payment_reference else command.user_id)
+    if user_id is None:
+        return _unallocated(command, "quote_unknown" if command.payment_reference else "owner_unknown")
+    given = credits_given(terms, command.asset, command.received, command.paid_at, quote)
+    if given is None:
+        return _unallocated(command, "no_rate")
+    if books.wallet(user_id).spendable + given.credits > WALLET_MAX:
+        return _unallocated(command, "wallet_limit")
+    purchase = _purchase(
+        books,
+        terms,
+        reference=command.reference,
+        user_id=user_id,
+        payment=Payment(
+            command.gateway, command.payment_id, command.payment_reference, command.received, command.asset
+        ),
+        given=given,
+        source=gateway_account(command.gateway),
+    )
+    return Decision([purchase])
+
+
+def _purchase(
+    books: Books, terms: CreditTerms, *, reference: str, user_id: str, payment: Payment, given: Given, source: str
+) -> CreditsPurchased:
+    account = wallet_account(user_id)
+    money = payment.received - payment.refunded
+    postings = entry(
+        *move(source, EXCHANGE, payment.asset, money),
+        *move(EXCHANGE, account, terms.asset, given.credits - given.bonus),
+        *move(PROMOTIONS, account, terms.asset, given.bonus),
+    )
+    return wallet_event(
+        CreditsPurchased,
+        books.wallet(user_id),
+        reference,
+        postings,
+        spendable=given.credits,
+        gateway=payment.gateway,
+        payment_id=payment.payment_id,
+        payment_reference=payment.payment_reference,
+        received=payment.received,
+        received_asset=payment.asset,
+        refunded_before=payment.refunded,
+        credits=given.credits,
+        bonus=given.bonus,
+        rule=given.rule,
+    )
+
+
+def _unallocated(command: CreditPayment, reason: str) -> Decision:
+    stream = f"payment:{command.payment_key}"
+    money = MoneyUnallocated(
+        originator_id=stream,
+        originator_version=1,
+        reference=command.reference,
+        postings=entry(*move(gateway_account(command.gateway), UNALLOCATED, command.asset, command.received)),
+        gateway=command.gateway,
+        payment_id=command.payment_id,
+        payment_reference=command.payment_reference,
+        received=command.received,
+        received_asset=command.asset,
+        paid_at=command.paid_at.isoformat(),
+        reason=reason,
+    )
+    return Decision([money])
+
+
+def _credit_again(books: Books, terms: CreditTerms, command: CreditPayment) -> Decision:
+    """The payment is booked already; this delivery may only confirm it, or name the owner that was missing."""
+    payment = books.payments[command.payment_key]
+    if (payment.received, payment.asset) != (command.received, command.asset):
+        raise ReferenceConflict(f"{command.reference} was booked as {payment.received} {payment.asset}")
+    if payment.user_id is None:
+        return _owner_found(books, terms, command)
+    said_another = command.user_id is not None and command.user_id != payment.user_id
+    if said_another and command.payment_reference is None and payment.payment_reference is None:
+        raise ReferenceConflict(f"{command.reference} was credited to another user")
+    return Decision(no_effect="repeated")
+
+
+def _owner_found(books: Books, terms: CreditTerms, command: CreditPayment) -> Decision:
+    payment = books.payments[command.payment_key]
+    ours = payment.payment_reference or command.payment_reference
+    owner = None if ours is not None else command.user_id
+    try:
+        return allocate_payment(books, terms, AllocatePayment(command.payment_key, owner, ours))
+    except NothingToAllocate:
+        return Decision(no_effect="still_unallocated")
+
+
+def allocate_payment(books: Books, terms: CreditTerms, command: AllocatePayment) -> Decision:
+    """Move what is left of unallocated money to its owner: the quote's, or the one that an operator names."""
+    payment = books.payments.get(command.payment_key)
+    if payment is None:
+        raise NothingToAllocate(command.payment_key)
+    if payment.user_id is not None:
+        return Decision(no_effect="allocated_before")
+    ours = payment.payment_reference or command.payment_reference
+    quote = books.quotes.get(ours) if ours else None
+    user_id = command.user_id or (quote.user_id if quote else None)
+    money = payment.received - payment.refunded
+    if user_id is None or money <= 0:
+        raise NothingToAllocate(command.payment_key)
+    honoured = quote if quote is not None and quote.user_id == user_id else None
+    given = credits_given(terms, payment.asset, money, datetime.fromisoformat(payment.paid_at), honoured)
+    if given is None:
+        raise NothingToAllocate(f"no rate for {payment.asset}")
+    owned = replace(payment, payment_reference=ours)
+    purchase = _purchase(
+        books, terms, reference=command.reference, user_id=user_id, payment=owned, given=given, source=UNALLOCATED
+    )
+    return Decision([purchase, _allocated(payment, command, user_id, given)])
+
+
+def _allocated(payment: Payment, command: AllocatePayment, user_id: str, given: Given) -> MoneyAllocated:
+    return MoneyAllocated(
+        originator_id=payment.stream,
+        originator_version=payment.version + 1,
+        reference=f"{command.payment_key}:allocated",
+        postings=(),
+        gateway=payment.gateway,
+        payment_id=payment.payment_id,
+        user_id=user_id,
+        credits=given.credits,
+        bonus=given.bonus,
+    )
+
+
+def keep_quote(books: Books, terms: CreditTerms, command: KeepQuote) -> Decision:
+    """Keep the promise, and allocate what was paid for it before it was known here."""
+    if command.reference in books.references:
+        return Decision(no_effect="repeated")
+    kept = QuoteKept(
+        originator_id=f"quote:{command.payment_reference}",
+        originator_version=1,
+        reference=command.reference,
+        postings=(),
+        payment_reference=command.payment_reference,
+        user_id=command.user_id,
+        gateway=command.gateway,
+        price=command.price,
+        price_asset=command.price_asset,
+        credits=command.credits,
+        bonus=command.bonus,
+        expires_at=command.expires_at.isoformat(),
+    )
+    return Decision([kept])
+
+
+def reverse_payment(books: Books, terms: CreditTerms, command: ReversePayment) -> Decision:
+    """Reverse up to the cumulative target; a lower figure that comes later changes nothing."""
+    payment = books.payments.get(command.payment_key)
+    if payment is None:
+        raise TooEarly(credit_reference(command.payment_key))
+    if payment.asset != command.asset:
+        raise Contradiction(f"{command.payment_key} was paid in {payment.asset}, not {command.asset}")
+    refunded = min(command.refunded_total, payment.received)
+    if refunded <= payment.refunded:
+        return Decision(no_effect="reversed_before")
+    if payment.user_id is None:
+        return Decision([_reverse_unallocated(payment, command, refunded)])
+    return Decision([_reverse_credited(books, terms, payment, command, refunded)])
+
+
+def _reverse_unallocated(payment: Payment, command: ReversePayment, refunded: int) -> UnallocatedReversed:
+    back = refunded - payment.refunded
+    return UnallocatedReversed(
+        originator_id=payment.stream,
+        originator_version=payment.version + 1,
+        reference=command.reference,
+        postings=entry(*move(UNALLOCATED, gateway_account(payment.gateway), payment.asset, back)),
+        gateway=payment.gateway,
+        payment_id=payment.payment_id,
+        refunded_total=refunded,
+        received_asset=payment.asset,
+    )
+
+
+def _reverse_credited(
+    books: Books, terms: CreditTerms, payment: Payment, command: ReversePayment, refunded: int
+) -> PaymentReversed:
+    credits_back = _target(payment.credits, payment, refunded) - payment.credits_taken
+    bonus_back = _target(payment.bonus, payment, refunded) - payment.bonus_taken
+    account = wallet_account(str(payment.user_id))
+    postings: Entry = entry(
+        *move(EXCHANGE, gateway_account(payment.gateway), payment.asset, refunded - payment.refunded),
+        *move(account, EXCHANGE, terms.asset, credits_back - bonus_back),
+        *move(account, PROMOTIONS, terms.asset, bonus_back),
+    )
+    return wallet_event(
+        PaymentReversed,
+        books.wallet(str(payment.user_id)),
+        command.reference,
+        postings,
+        spendable=-credits_back,
+        gateway=payment.gateway,
+        payment_id=payment.payment_id,
+        payment_reference=payment.payment_reference,
+        refunded_total=refunded,
+        received_asset=payment.asset,
+        credits_taken=credits_back,
+        bonus_taken=bonus_back,
+    )
+
+
+def _target(given: int, payment: Payment, refunded: int) -> int:
+    """The part of ``given`` that must be back once ``refunded`` of the payment is: all of it on a full refund."""
+    credited_money = payment.received - payment.refunded_before
+    return given * (refunded - payment.refunded_before) // credited_money

@@ -1,0 +1,58 @@
+"""What deciding a command yields, and the pieces that all decisions are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ledger.domain.events import LedgerEvent, WalletEvent
+from ledger.domain.journal import Entry
+from ledger.domain.refusals import InsufficientFunds, WalletLimit
+from ledger.domain.states import Wallet
+
+WALLET_MAX = 10**18
+"""Most that a wallet may hold or owe, in smallest units: a tenth of what the database's integer takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The events that a command makes; none when it has no effect, with the reason in ``no_effect``."""
+
+    events: Sequence[LedgerEvent] = ()
+    no_effect: str | None = None
+
+
+WalletEventType = TypeVar("WalletEventType", bound=WalletEvent)
+
+
+def wallet_event(
+    kind: type[WalletEventType],
+    wallet: Wallet,
+    reference: str,
+    postings: Entry,
+    *,
+    spendable: int = 0,
+    held: int = 0,
+    **details: Any,
+) -> WalletEventType:
+    """The next event of ``wallet``, whose balances change by ``spendable`` and ``held``. Raises WalletLimit."""
+    spendable_after, held_after = wallet.spendable + spendable, wallet.held + held
+    if abs(spendable_after) > WALLET_MAX or held_after > WALLET_MAX:
+        raise WalletLimit(f"wallet {wallet.user_id}")
+    return kind(
+        originator_id=wallet.stream,
+        originator_version=wallet.version + 1,
+        reference=reference,
+        postings=postings,
+        user_id=wallet.user_id,
+        spendable=spendable_after,
+        held=held_after,
+        **details,
+    )
+
+
+def require_cover(wallet: Wallet, amount: int) -> None:
+    """Raises InsufficientFunds when ``amount`` is above what can be spent."""
+    if amount > wallet.spendable:
+        raise InsufficientFunds(required=amount, available=wallet.available, version=wallet.version)

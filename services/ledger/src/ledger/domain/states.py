@@ -1,0 +1,257 @@
+"""What the ledger knows when it decides: wallets, charges, payments, quotes, and how events change them.
+
+``Books`` holds just the states that one batch of commands names. ``evolve`` is the only way to change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from ledger.domain import events
+
+ChargeState = Literal["held", "captured", "released", "refunded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """One person's credits, in smallest units. ``spendable`` below zero is debt; ``version`` counts its events."""
+
+    user_id: str
+    spendable: int = 0
+    held: int = 0
+    total_purchased: int = 0
+    total_spent: int = 0
+    total_refunded: int = 0
+    version: int = 0
+
+    @property
+    def stream(self) -> str:
+        return f"wallet:{self.user_id}"
+
+    @property
+    def available(self) -> int:
+        """What can be spent now, never below zero."""
+        return max(0, self.spendable)
+
+    @property
+    def debt(self) -> int:
+        """What a gateway's reversal left owing, never below zero."""
+        return max(0, -self.spendable)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The hold of one deployment and what became of it."""
+
+    deployment_id: str
+    user_id: str
+    service_name: str
+    amount: int
+    state: ChargeState
+    commission: int = 0
+    grid_payment: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One payment at a gateway. ``user_id`` is None while it is unallocated; ``version`` counts the events of its
+    own stream, which only unallocated money has."""
+
+    gateway: str
+    payment_id: str
+    payment_reference: str | None
+    received: int
+    asset: str
+    paid_at: str = ""
+    user_id: str | None = None
+    credits: int = 0
+    bonus: int = 0
+    refunded: int = 0
+    refunded_before: int = 0
+    credits_taken: int = 0
+    bonus_taken: int = 0
+    version: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.gateway}:{self.payment_id}"
+
+    @property
+    def stream(self) -> str:
+        return f"payment:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A promise: pay ``price`` of ``asset`` until ``expires_at``, get ``credits`` and ``bonus``. Honoured once."""
+
+    payment_reference: str
+    user_id: str
+    price: int
+    asset: str
+    credits: int
+    bonus: int
+    expires_at: datetime
+    used: bool = False
+
+
+class KnownReference(NamedTuple):
+    """Where the effect of a reference is stored, and a hash of what was asked for."""
+
+    stream: str
+    version: int
+    content_hash: bytes
+
+
+@dataclass(slots=True)
+class Books:
+    """The states that a batch names, changed in memory command by command and written back once."""
+
+    wallets: dict[str, Wallet] = field(default_factory=dict)
+    charges: dict[str, Charge] = field(default_factory=dict)
+    payments: dict[str, Payment] = field(default_factory=dict)
+    quotes: dict[str, Quote] = field(default_factory=dict)
+    references: dict[str, KnownReference] = field(default_factory=dict)
+    stored: dict[str, events.LedgerEvent] = field(default_factory=dict)
+    """Events behind known references, by reference."""
+
+    def wallet(self, user_id: str) -> Wallet:
+        """The wallet of ``user_id``; one without events is empty."""
+        return self.wallets.get(user_id) or Wallet(user_id)
+
+
+def evolve_wallet(wallet: Wallet, event: events.WalletEvent) -> Wallet:
+    """The wallet after ``event``. The totals only ever grow."""
+    purchased, spent, refunded = wallet.total_purchased, wallet.total_spent, wallet.total_refunded
+    if isinstance(event, events.CreditsPurchased):
+        purchased += event.credits
+    elif isinstance(event, events.HoldCaptured):
+        spent += event.amount
+    elif isinstance(event, events.CreditsRefunded):
+        refunded += event.amount
+    return Wallet(wallet.user_id, event.spendable, event.held, purchased, spent, refunded, event.originator_version)
+
+
+def evolve(books: Books, event: events.LedgerEvent) -> None:
+    """Change the books as ``event`` says."""
+    if isinstance(event, events.WalletEvent):
+        books.wallets[event.user_id] = evolve_wallet(books.wallet(event.user_id), event)
+    change = _CHANGES.get(type(event))
+    if change is not None:
+        change(books, event)
+
+
+def _purchased(books: Books, event: events.CreditsPurchased) -> None:
+    key = f"{event.gateway}:{event.payment_id}"
+    if key not in books.payments:
+        books.payments[key] = payment_of_purchase(event)
+    if event.payment_reference is not None and event.rule in ("quote", "overpaid"):
+        quote = books.quotes[event.payment_reference]
+        books.quotes[event.payment_reference] = replace(quote, used=True)
+
+
+def payment_of_purchase(event: events.CreditsPurchased) -> Payment:
+    """The payment as its purchase left it, before any reversal."""
+    return Payment(
+        gateway=event.gateway,
+        payment_id=event.payment_id,
+        payment_reference=event.payment_reference,
+        received=event.received,
+        asset=event.received_asset,
+        user_id=event.user_id,
+        credits=event.credits,
+        bonus=event.bonus,
+        refunded=event.refunded_before,
+        refunded_before=event.refunded_before,
+    )
+
+
+def _held(books: Books, event: events.CreditsHeld) -> None:
+    books.charges[event.deployment_id] = Charge(
+        event.deployment_id, event.user_id, event.service_name, event.amount, "held"
+    )
+
+
+def _captured(books: Books, event: events.HoldCaptured) -> None:
+    charge = books.charges[event.deployment_id]
+    books.charges[event.deployment_id] = replace(
+        charge, state="captured", commission=event.commission, grid_payment=event.grid_payment
+    )
+
+
+def _released(books: Books, event: events.HoldReleased) -> None:
+    books.charges[event.deployment_id] = replace(books.charges[event.deployment_id], state="released")
+
+
+def _refunded(books: Books, event: events.CreditsRefunded) -> None:
+    books.charges[event.deployment_id] = replace(books.charges[event.deployment_id], state="refunded")
+
+
+def _reversed(books: Books, event: events.PaymentReversed) -> None:
+    key = f"{event.gateway}:{event.payment_id}"
+    payment = books.payments[key]
+    books.payments[key] = replace(
+        payment,
+        refunded=event.refunded_total,
+        credits_taken=payment.credits_taken + event.credits_taken,
+        bonus_taken=payment.bonus_taken + event.bonus_taken,
+    )
+
+
+def _unallocated(books: Books, event: events.MoneyUnallocated) -> None:
+    books.payments[f"{event.gateway}:{event.payment_id}"] = Payment(
+        gateway=event.gateway,
+        payment_id=event.payment_id,
+        payment_reference=event.payment_reference,
+        received=event.received,
+        asset=event.received_asset,
+        paid_at=event.paid_at,
+        version=event.originator_version,
+    )
+
+
+def _allocated(books: Books, event: events.MoneyAllocated) -> None:
+    key = f"{event.gateway}:{event.payment_id}"
+    payment = books.payments[key]
+    books.payments[key] = replace(
+        payment,
+        user_id=event.user_id,
+        credits=event.credits,
+        bonus=event.bonus,
+        refunded_before=payment.refunded,
+        version=event.originator_version,
+    )
+
+
+def _unallocated_reversed(books: Books, event: events.UnallocatedReversed) -> None:
+    key = f"{event.gateway}:{event.payment_id}"
+    books.payments[key] = replace(books.payments[key], refunded=event.refunded_total, version=event.originator_version)
+
+
+def _quote_kept(books: Books, event: events.QuoteKept) -> None:
+    books.quotes[event.payment_reference] = Quote(
+        payment_reference=event.payment_reference,
+        user_id=event.user_id,
+        price=event.price,
+        asset=event.price_asset,
+        credits=event.credits,
+        bonus=event.bonus,
+        expires_at=datetime.fromisoformat(event.expires_at),
+    )
+
+
+_CHANGES: Mapping[type, Callable[[Books, Any], None]] = {
+    events.CreditsPurchased: _purchased,
+    events.CreditsHeld: _held,
+    events.HoldCaptured: _captured,
+    events.HoldReleased: _released,
+    events.CreditsRefunded: _refunded,
+    events.PaymentReversed: _reversed,
+    events.MoneyUnallocated: _unallocated,
+    events.MoneyAllocated: _allocated,
+    events.UnallocatedReversed: _unallocated_reversed,
+    events.QuoteKept: _quote_kept,
+}

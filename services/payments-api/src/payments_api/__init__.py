@@ -1,0 +1,1 @@
+"""What people and the single-page app talk to."""

@@ -1,0 +1,109 @@
+"""Makes an effect happen once: offsets moved by compare-and-swap under an owner's epoch, and ids already handled.
+
+Every function runs in the caller's transaction, the one of the effect. The epoch fences zombies: a consumer that lost
+its partition moves no offset, and so applies nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from chassis.bus.port import TopicPartition
+
+INBOX_RETAIN_DAYS = 30
+PRUNE_MAX_ROWS = 10_000
+
+# Sorted, as everywhere here, so that two who lock several rows lock them in the same order.
+_CLAIM = """
+INSERT INTO consumer_offsets (consumer_group, topic, partition, owner, owner_epoch)
+SELECT $1, topic, partition, $2, 1 FROM unnest($3::text[], $4::int[]) AS w (topic, partition) ORDER BY 2, 3
+ON CONFLICT (consumer_group, topic, partition) DO UPDATE
+SET owner = excluded.owner, owner_epoch = consumer_offsets.owner_epoch + 1, claimed_at = clock_timestamp()
+RETURNING topic, partition, owner_epoch, next_offset
+"""
+_ADVANCE = """
+UPDATE consumer_offsets AS o SET next_offset = n.next_offset
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS n (topic, partition, epoch, next_offset)
+WHERE o.consumer_group = $1 AND o.topic = n.topic AND o.partition = n.partition
+  AND o.owner_epoch = n.epoch AND (o.next_offset IS NULL OR o.next_offset < n.next_offset)
+RETURNING o.topic, o.partition
+"""
+_OWNED = """
+SELECT o.topic, o.partition FROM consumer_offsets AS o
+JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS n (topic, partition, epoch) USING (topic, partition)
+WHERE o.consumer_group = $1 AND o.owner_epoch = n.epoch
+"""
+_CLAIM_MESSAGES = """
+INSERT INTO inbox (message_id, consumer_group) SELECT message_id, $1 FROM unnest($2::uuid[]) AS m (message_id)
+ON CONFLICT DO NOTHING RETURNING message_id
+"""
+_PRUNE = """
+DELETE FROM inbox WHERE ctid IN (
+    SELECT ctid FROM inbox WHERE received_at < now() - make_interval(days => $1) LIMIT $2
+)
+"""
+
+
+class Claim(NamedTuple):
+    """What a new owner of a partition gets: its epoch, and where to go on (None: nothing was consumed yet)."""
+
+    epoch: int
+    next_offset: int | None
+
+
+async def claim_partitions(
+    conn: Any, group: str, owner: str, partitions: Collection[TopicPartition]
+) -> Mapping[TopicPartition, Claim]:
+    """Become the owner of ``partitions``: whoever owned them before is fenced from now on."""
+    topics, numbers = _columns(partitions)
+    rows = await conn.fetch(_CLAIM, group, owner, topics, numbers)
+    return {_partition(row): Claim(row["owner_epoch"], row["next_offset"]) for row in rows}
+
+
+async def advance_offsets(
+    conn: Any, group: str, epochs: Mapping[TopicPartition, int], next_offsets: Mapping[TopicPartition, int]
+) -> set[TopicPartition]:
+    """Move offsets forward under the owner's epochs; answers the partitions that moved.
+
+    One that did not move was lost to another owner, or stands there already (``still_owned`` tells which): in both
+    cases the records up to that offset must not be applied.
+    """
+    topics, numbers = _columns(next_offsets)
+    claimed = [epochs[partition] for partition in next_offsets]
+    rows = await conn.fetch(_ADVANCE, group, topics, numbers, claimed, list(next_offsets.values()))
+    return {_partition(row) for row in rows}
+
+
+async def still_owned(conn: Any, group: str, epochs: Mapping[TopicPartition, int]) -> set[TopicPartition]:
+    """Those of ``epochs`` that nobody claimed since."""
+    topics, numbers = _columns(epochs)
+    return {_partition(row) for row in await conn.fetch(_OWNED, group, topics, numbers, list(epochs.values()))}
+
+
+async def claim_messages(conn: Any, group: str, message_ids: Iterable[str]) -> set[str]:
+    """The ids that are new; from now on (once committed) they are known. Ids are UUIDs in their canonical text.
+
+    Raises ValueError for one that is no UUID. Ids are claimed in order, so that concurrent batches cannot deadlock.
+    """
+    ids: Sequence[UUID] = sorted(UUID(message_id) for message_id in message_ids)
+    return {str(row["message_id"]) for row in await conn.fetch(_CLAIM_MESSAGES, group, ids)}
+
+
+async def prune_inbox(conn: Any, *, retain_days: int = INBOX_RETAIN_DAYS) -> int:
+    """Forget ids older than that, up to PRUNE_MAX_ROWS; answers how many.
+
+    A repeat that comes later than that would be applied again, were there no references for ever behind the inbox.
+    """
+    status = await conn.execute(_PRUNE, retain_days, PRUNE_MAX_ROWS)
+    return int(status.rpartition(" ")[2])
+
+
+def _columns(partitions: Iterable[TopicPartition]) -> tuple[list[str], list[int]]:
+    listed = list(partitions)
+    return [partition.topic for partition in listed], [partition.partition for partition in listed]
+
+
+def _partition(row: Any) -> TopicPartition:
+    return TopicPartition(row["topic"], row["partition"])

@@ -1,0 +1,1 @@
+"""One machine: PostgreSQL from a wheel, the services and the simulators as child processes."""

@@ -1,0 +1,1 @@
+"""Append, load and follow an append-only log of events."""

@@ -1,0 +1,1 @@
+"""Never shipped: fixtures, conformance suites, scenario, fault tools."""
