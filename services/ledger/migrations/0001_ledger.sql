@@ -121,3 +121,97 @@ GRANT USAGE ON SEQUENCE stored_events_notification_id_seq TO ledger_app;
 GRANT SELECT, INSERT, UPDATE ON wallets, charges, payments, quotes, account_balances, projection_checkpoints TO ledger_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO ledger_app;
 GRANT SELECT, INSERT ON journal_postings TO ledger_app;
+
+-- next_offset is the truth of how far a group came in this service; the bus's own is a hint. The epoch grows with
+-- every change of hands: who still writes with an older one is a zombie, and moves nothing.
+CREATE TABLE consumer_offsets (
+    consumer_group text NOT NULL,
+    topic          text NOT NULL,
+    partition      integer NOT NULL,
+    next_offset    bigint,
+    owner          text NOT NULL,
+    owner_epoch    bigint NOT NULL,
+    claimed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (consumer_group, topic, partition)
+) WITH (fillfactor = 20);
+
+-- Ids of messages whose effect is in this database. Parked and waiting messages have no row: they had no effect yet.
+CREATE TABLE inbox (
+    message_id     uuid NOT NULL,
+    consumer_group text NOT NULL,
+    received_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (message_id, consumer_group)
+);
+
+-- A few bytes per thousand rows, enough to find the old ones: rows arrive in order of time.
+CREATE INDEX inbox_received_at ON inbox USING brin (received_at);
+
+GRANT SELECT, INSERT, UPDATE ON consumer_offsets TO ledger_app;
+GRANT SELECT, INSERT, DELETE ON inbox TO ledger_app;
+
+-- Whoever appends holds the outbox lane to the commit (chassis.outbox.enqueue): position order is commit order.
+
+CREATE TABLE outbox (
+    position    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    topic       text NOT NULL,
+    key         bytea NOT NULL CHECK (key <> ''),
+    value       bytea NOT NULL,
+    headers     bytea NOT NULL,
+    enqueued_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE relay_positions (
+    name     text PRIMARY KEY,
+    position bigint NOT NULL DEFAULT 0,
+    moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 20);
+
+GRANT SELECT, INSERT, DELETE ON outbox TO ledger_app;
+GRANT SELECT, INSERT, UPDATE ON relay_positions TO ledger_app;
+
+CREATE TABLE dead_letters (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    consumer_group text NOT NULL,
+    topic          text NOT NULL,
+    partition      integer NOT NULL,
+    "offset"       bigint NOT NULL,
+    key            bytea NOT NULL,
+    value          bytea NOT NULL,
+    headers        bytea NOT NULL,
+    message_id     text,
+    message_type   text,
+    reason         text NOT NULL,
+    detail         text NOT NULL,
+    status         text NOT NULL DEFAULT 'parked' CHECK (status IN ('parked', 'redriven', 'discarded')),
+    parked_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    settled_at     timestamptz,
+    settled_by     text,
+    CHECK ((status = 'parked') = (settled_at IS NULL))
+);
+
+CREATE INDEX dead_letters_parked ON dead_letters (id) WHERE status = 'parked';
+
+GRANT SELECT, INSERT, UPDATE ON dead_letters TO ledger_app;
+
+CREATE TABLE waiting_messages (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    consumer_group  text NOT NULL,
+    waits_for       text NOT NULL,
+    message_id      uuid NOT NULL,
+    topic           text NOT NULL,
+    partition       integer NOT NULL,
+    "offset"        bigint NOT NULL,
+    timestamp_ms    bigint NOT NULL,
+    key             bytea NOT NULL,
+    value           bytea NOT NULL,
+    headers         bytea NOT NULL,
+    attempts        integer NOT NULL DEFAULT 1,
+    held_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_attempt_at timestamptz NOT NULL,
+    UNIQUE (consumer_group, message_id)
+);
+
+CREATE INDEX waiting_messages_key ON waiting_messages (consumer_group, waits_for);
+CREATE INDEX waiting_messages_due ON waiting_messages (consumer_group, next_attempt_at);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON waiting_messages TO ledger_app;

@@ -1,16 +1,16 @@
 """The three families of errors that every service shares.
 
-    Exception
-    ├── DomainError            the caller's fault or the books' refusal; coded; becomes problem+json
-    │   ├── InvalidField  422   one field is wrong; names it
-    │   ├── NotFound      404
-    │   ├── Conflict      409
-    │   ├── Unauthorized  401
-    │   └── Forbidden     403
-    ├── OperationalError       passes by itself; retried and counted; 503 over HTTP
-    ├── PoisonMessage          a message that never will pass; goes to the dead letters with its reason
-    ├── EarlyMessage           a message that came before what it needs; waits under a key
-    └── anything else          a bug; crashes its task loudly
+Exception
+├── DomainError            the caller's fault or the books' refusal; coded; becomes problem+json
+│   ├── InvalidField  422   one field is wrong; names it
+│   ├── NotFound      404
+│   ├── Conflict      409
+│   ├── Unauthorized  401
+│   └── Forbidden     403
+├── OperationalError       passes by itself; retried and counted; 503 over HTTP
+├── PoisonMessage          a message that never will pass; goes to the dead letters with its reason
+├── EarlyMessage           a message that came before what it needs; waits under a key
+└── anything else          a bug; crashes its task loudly
 """
 
 from __future__ import annotations

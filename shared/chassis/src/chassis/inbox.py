@@ -10,10 +10,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
+import structlog
+
 from chassis.bus.port import TopicPartition
+from chassis.bus.retry import passes
+from chassis.runtime import StopSignal
+
+log = structlog.get_logger(__name__)
 
 INBOX_RETAIN_DAYS = 30
 PRUNE_MAX_ROWS = 10_000
+PRUNE_EVERY_S = 300.0
 
 # Sorted, as everywhere here, so that two who lock several rows lock them in the same order.
 _CLAIM = """
@@ -98,6 +106,20 @@ async def prune_inbox(conn: Any, *, retain_days: int = INBOX_RETAIN_DAYS) -> int
     """
     status = await conn.execute(_PRUNE, retain_days, PRUNE_MAX_ROWS)
     return int(status.rpartition(" ")[2])
+
+
+async def run_inbox_pruning(pool: asyncpg.Pool[Any], stop: StopSignal, *, every_s: float = PRUNE_EVERY_S) -> None:
+    """Prune now and then until stopped: a task of the process that consumes."""
+    while not stop.is_set():
+        try:
+            pruned = await prune_inbox(pool)
+        except Exception as error:
+            if not passes(error):
+                raise
+            log.warning("inbox_prune_failed", error=str(error))
+            pruned = 0
+        if pruned < PRUNE_MAX_ROWS:
+            await stop.wait_for(every_s)
 
 
 def _columns(partitions: Iterable[TopicPartition]) -> tuple[list[str], list[int]]:

@@ -32,6 +32,7 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 _DATA_CLASSES = ("22", "23")
+_SIGNS_OF_LOSS = ("connection is closed", "connection has been closed", "released back to the pool", "pool is clos")
 
 
 async def open_pool(
@@ -71,7 +72,9 @@ def is_transient(error: BaseException) -> bool:
         return state in _TRANSIENT_CODES or state.startswith(_TRANSIENT_CLASSES)
     if isinstance(error, exceptions.InterfaceError):
         return _connection_is_gone(error)
-    return isinstance(error, OSError | TimeoutError | asyncio.TimeoutError | asyncio.IncompleteReadError)
+    # The driver lost its place: it does when the server ends a session at the moment at which we speak. Only a new
+    # connection helps.
+    return isinstance(error, exceptions.InternalClientError | OSError | TimeoutError | asyncio.IncompleteReadError)
 
 
 def is_data_error(error: BaseException) -> bool:
@@ -81,6 +84,9 @@ def is_data_error(error: BaseException) -> bool:
 
 
 def _connection_is_gone(error: exceptions.InterfaceError) -> bool:
-    """asyncpg has one class for misuse and for a closed connection; only its text tells them apart."""
+    """asyncpg has one class for misuse and for a lost connection; only its text tells them apart.
+
+    A pooled connection that is lost between two statements is "released back to the pool" under its user's hands.
+    """
     text = str(error)
-    return any(sign in text for sign in ("connection is closed", "connection has been closed", "pool is clos"))
+    return any(sign in text for sign in _SIGNS_OF_LOSS)

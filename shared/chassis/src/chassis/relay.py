@@ -13,11 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import asyncpg
 import structlog
 
-from chassis.bus.backoff import Backoff
 from chassis.bus.port import OutgoingRecord, Producer
-from chassis.errors import OperationalError
+from chassis.bus.retry import Backoff, passes
 from chassis.metrics import OUTBOX_RELAYED, RELAY_FAILURES, RELAY_POSITION
-from chassis.postgres import is_transient
 from chassis.runtime import StopSignal
 
 log = structlog.get_logger(__name__)
@@ -73,6 +71,7 @@ class Relay:
         self._poll_s = poll_s
         self._wakeup = wakeup or asyncio.Event()
         self._prune_at = 0.0
+        self._is_known = False
 
     async def run(self, stop: StopSignal) -> None:
         """Publish until stopped. Failures that pass are repeated with backoff; others are raised."""
@@ -100,8 +99,9 @@ class Relay:
 
         Raises OperationalError or what PostgreSQL's client raises; the position did not move then.
         """
+        await self._ensure_position()
         async with self._pool.acquire() as conn, conn.transaction():
-            position = await self._locked_position(conn)
+            position = await conn.fetchval(_LOCK, self._source.name)
             if position is None:
                 return 0
             reached, records = await self._source.read_after(conn, position, self._batch)
@@ -113,12 +113,11 @@ class Relay:
         RELAY_POSITION.labels(self._source.name).set(reached)
         return max(1, len(records))
 
-    async def _locked_position(self, conn: Any) -> int | None:
-        position: int | None = await conn.fetchval(_LOCK, self._source.name)
-        if position is None:
-            await conn.execute(_ENSURE, self._source.name)
-            position = await conn.fetchval(_LOCK, self._source.name)
-        return position
+    async def _ensure_position(self) -> None:
+        """A row to lock, committed before it is: another relay's first row must not make us wait for its batch."""
+        if not self._is_known:
+            await self._pool.execute(_ENSURE, self._source.name)
+            self._is_known = True
 
     async def _publish(self, records: Sequence[OutgoingRecord]) -> None:
         if not records:
@@ -144,8 +143,3 @@ class Relay:
         finally:
             for wait in waits:
                 wait.cancel()
-
-
-def passes(error: BaseException) -> bool:
-    """Whether the same work may succeed later: our own operational errors and PostgreSQL's transient ones."""
-    return isinstance(error, OperationalError) or is_transient(error)

@@ -14,10 +14,12 @@ from typing import Any
 
 from chassis.bus.headers import pack_headers, unpack_headers
 from chassis.bus.port import Record
+from chassis.dead_letters import storable
 
 FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 3600.0
 LIST_MAX = 500
+REFERENCE_MAX_CHARS = 500
 
 _HOLD = """
 INSERT INTO waiting_messages (consumer_group, waits_for, message_id, topic, partition, "offset", timestamp_ms,
@@ -43,6 +45,18 @@ DELETE FROM waiting_messages WHERE id IN (
     ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ) RETURNING {_COLUMNS}
 """  # noqa: S608 - the columns are ours
+_TAKE = f"""
+DELETE FROM waiting_messages WHERE id = (
+    SELECT id FROM waiting_messages WHERE id = $1 FOR UPDATE SKIP LOCKED
+) RETURNING {_COLUMNS}
+"""  # noqa: S608 - the columns are ours
+_FIND = """
+SELECT id FROM waiting_messages WHERE consumer_group = $1 AND waits_for = ANY ($2::text[]) ORDER BY id LIMIT $3
+"""
+_FIND_DUE = """
+SELECT id FROM waiting_messages WHERE consumer_group = $1 AND next_attempt_at <= clock_timestamp()
+ORDER BY next_attempt_at LIMIT $2
+"""
 _LIST = f"""
 SELECT {_COLUMNS} FROM waiting_messages WHERE consumer_group = $1 AND id > $2 ORDER BY id LIMIT $3
 """  # noqa: S608 - the columns are ours
@@ -68,7 +82,7 @@ async def hold(conn: Any, group: str, record: Record, waits_for: str, *, attempt
     await conn.execute(
         _HOLD,
         group,
-        waits_for,
+        _reference(waits_for),
         _message_id(record),
         record.topic,
         record.partition,
@@ -87,7 +101,7 @@ async def release(conn: Any, group: str, waits_for: Collection[str], *, limit: i
 
     If that rolls back, they wait on. Those that somebody else is handling at this moment are left to them.
     """
-    return _in_order(await conn.fetch(_RELEASE, group, sorted(waits_for), limit)) if waits_for else []
+    return _in_order(await conn.fetch(_RELEASE, group, _references(waits_for), limit)) if waits_for else []
 
 
 async def release_due(conn: Any, group: str, *, limit: int = LIST_MAX) -> Sequence[Held]:
@@ -95,9 +109,33 @@ async def release_due(conn: Any, group: str, *, limit: int = LIST_MAX) -> Sequen
     return _in_order(await conn.fetch(_RELEASE_DUE, group, limit))
 
 
+async def find(conn: Any, group: str, waits_for: Collection[str], *, limit: int = LIST_MAX) -> Sequence[int]:
+    """Ids of what waits for any of these references, oldest first: to be taken one by one."""
+    return [row["id"] for row in await conn.fetch(_FIND, group, _references(waits_for), limit)] if waits_for else []
+
+
+async def find_due(conn: Any, group: str, *, limit: int = LIST_MAX) -> Sequence[int]:
+    """Ids of what it is time to try again, the longest due first."""
+    return [row["id"] for row in await conn.fetch(_FIND_DUE, group, limit)]
+
+
+async def take(conn: Any, waiting_id: int) -> Held | None:
+    """Take one message out, to be handled in the caller's transaction; None when somebody else has it or had it."""
+    row = await conn.fetchrow(_TAKE, waiting_id)
+    return None if row is None else _held(row)
+
+
 async def list_waiting(conn: Any, group: str, *, after: int = 0, limit: int = 50) -> Sequence[Held]:
     """What waits, by id, for operators."""
     return _in_order(await conn.fetch(_LIST, group, after, min(limit, LIST_MAX)))
+
+
+def _reference(text: str) -> str:
+    return storable(text, REFERENCE_MAX_CHARS)
+
+
+def _references(texts: Collection[str]) -> list[str]:
+    return sorted({_reference(text) for text in texts})
 
 
 def _message_id(record: Record) -> str:

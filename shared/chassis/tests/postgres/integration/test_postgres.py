@@ -126,7 +126,9 @@ async def test_a_closed_pool_and_a_server_that_is_away_pass(pool: "asyncpg.Pool[
 
 async def test_misuse_of_the_driver_is_a_bug(pool: "asyncpg.Pool[Any]") -> None:
     async with pool.acquire() as connection:
-        pass
-    with pytest.raises(asyncpg.InterfaceError) as misuse:
-        await connection.execute("SELECT 1")
+        running = asyncio.create_task(connection.execute("SELECT pg_sleep(0.1)"))
+        await asyncio.sleep(0)
+        with pytest.raises(asyncpg.InterfaceError, match="another operation") as misuse:
+            await connection.execute("SELECT 1")
+        await running
     assert not is_transient(misuse.value)

@@ -314,10 +314,10 @@ class BusConformance:
         partition = TopicPartition(topic, 0)
         async with joined(bus, "group", [topic]) as member:
             await eventually(lambda: member.owns(1), PATIENCE_S)
+            await eventually(lambda: member.has(3), PATIENCE_S)
             await member.consumer.seek(partition, 1000)
             with pytest.raises(OffsetOutOfRange) as refused:
-                while True:
-                    await asyncio.wait_for(member.consumer.fetch(10, PATIENCE_S), PATIENCE_S)
+                await eventually(member.pump, PATIENCE_S)
             assert refused.value.partition == partition
 
     async def test_a_paused_partition_rests_and_stays_owned(self, harness: BusHarness) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import asyncpg
 import structlog
 
-from chassis.bus.backoff import Backoff
 from chassis.bus.bell import Bell
 from chassis.bus.postgres_log.channels import GROUPS, RECORDS
+from chassis.bus.retry import Backoff
 from chassis.postgres import is_transient
 
 log = structlog.get_logger(__name__)

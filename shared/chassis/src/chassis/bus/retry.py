@@ -1,4 +1,4 @@
-"""How long to wait before trying again: exponential with full jitter.
+"""Whether to try again, and how long to wait before: exponential with full jitter.
 
 Full jitter (a random point between zero and the bound) keeps many clients of one lost server from coming back in step.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+
+from chassis.errors import OperationalError
+from chassis.postgres import is_transient
 
 FIRST_S = 0.05
 LONGEST_S = 5.0
@@ -38,3 +41,8 @@ class Backoff:
     def reset(self) -> None:
         """Success: the next series starts small again."""
         self.attempts = 0
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same work may succeed later: our own operational errors and PostgreSQL's transient ones."""
+    return isinstance(error, OperationalError) or is_transient(error)

@@ -1,0 +1,1 @@
+"""The outside world of the ledger: its database, and what it publishes."""

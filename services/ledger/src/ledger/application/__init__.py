@@ -1,0 +1,1 @@
+"""Use cases: the engine that settles commands in batches, and the ports it needs."""
