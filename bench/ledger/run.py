@@ -33,8 +33,8 @@ from embedded.provisioning import provision
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from ledger.adapters.books import GROUP, PostgresBooks
-from ledger.application.engine import BATCH_MAX, Engine
-from ledger.application.work import Delivery, Work
+from ledger.application.engine import BATCH_MAX, Batch, Engine
+from ledger.application.work import Delivery, Ticket, Work
 from ledger.domain.commands import CreditPayment
 from ledger.domain.conversion import CreditTerms
 from ledger.domain.events import EVENT_TYPES
@@ -45,7 +45,7 @@ TURNS = 5
 PER_TURN = 20_000
 SINGLES = 500
 LIMIT_BATCH = 1_000
-AHEAD = 4 * BATCH_MAX
+AHEAD = 4
 ROOT = Path(__file__).resolve().parents[2]
 TERMS = CreditTerms("TFC/2", {"USD/2": Fraction(1)})
 PARTITION = TopicPartition("payments", 0)
@@ -78,12 +78,14 @@ class Bench:
 
     async def settle_all(self, works: list[Work]) -> float:
         """Seconds until every work is settled, with the queue always full."""
+        tickets: list[Ticket] = []
         started = perf_counter()
         for first in range(0, len(works), BATCH_MAX):
-            if first >= AHEAD:
-                await works[first - AHEAD].done
-            self.engine.submit(works[first : first + BATCH_MAX])
-        await asyncio.gather(*(work.done for work in works))
+            if len(tickets) >= AHEAD:
+                await tickets[-AHEAD].wait()
+            tickets.append(self.engine.submit(works[first : first + BATCH_MAX]))
+        for ticket in tickets:
+            await ticket.wait()
         return perf_counter() - started
 
     async def plain_rows(self, width: int) -> float:
@@ -138,7 +140,7 @@ class CountingEngine(Engine):
         super().__init__(*args)
         self._sizes = sizes
 
-    def _next_batch(self) -> list[Work]:
+    def _next_batch(self) -> Batch:
         batch = super()._next_batch()
         self._sizes[len(batch)] += 1
         return batch

@@ -67,6 +67,7 @@ class Worker:
         finally:
             for task in running:
                 task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def run_once(self) -> int:
         """Work on what is due now, one pass each; answers how many that were. Raises also what passes."""

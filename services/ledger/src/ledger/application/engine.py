@@ -8,7 +8,7 @@ is settled again: references and keys that were committed answer what they answe
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -21,7 +21,7 @@ from ledger.application.measures import BATCH_SIZE
 from ledger.application.ports import BooksStore, DataRefused, RaceLost
 from ledger.application.reading_messages import MessageReader
 from ledger.application.settlement import Settlement
-from ledger.application.work import Outcome, Work
+from ledger.application.work import Outcome, Ticket, Work
 from ledger.domain.conversion import CreditTerms
 
 log = structlog.get_logger(__name__)
@@ -34,6 +34,8 @@ RACES_MAX = 10
 DATABASE_PATIENCE_S = 4.0
 """How long a batch waits for a database that is away before its callers are told so."""
 RETRY_WAITING_S = 2.0
+
+Batch = list[tuple[Ticket, Work]]
 
 
 class Engine:
@@ -55,21 +57,23 @@ class Engine:
         self._committed = committed
         self._batch_max = batch_max
         self._queue_max = queue_max
-        self._queue: deque[Work] = deque()
+        self._queue: deque[tuple[Ticket, Work]] = deque()
         self._arrived = asyncio.Event()
         self.reader = MessageReader(terms.asset)
 
-    def submit(self, works: Sequence[Work]) -> None:
-        """Queue works in order; their ``done`` tells the outcomes. Raises OperationalError when the queue is full."""
+    def submit(self, works: Sequence[Work]) -> Ticket:
+        """Queue works in order. Raises OperationalError when the queue is full."""
         if len(self._queue) + len(works) > self._queue_max:
             raise OperationalError("the ledger has more to do than it can queue")
-        self._queue.extend(works)
+        ticket = Ticket(works)
+        self._queue.extend((ticket, work) for work in works)
         self._arrived.set()
+        return ticket
 
     async def settle(self, work: Work) -> Outcome:
         """Queue one work and wait for its outcome. Raises OperationalError when that is not known."""
-        self.submit([work])
-        return await work.done
+        await self.submit([work]).wait()
+        return work.outcome
 
     async def run(self, stop: StopSignal) -> None:
         """Settle until stopped, then what is still queued."""
@@ -97,12 +101,12 @@ class Engine:
         for task in (arrived, stopped):
             task.cancel()
 
-    def _next_batch(self) -> list[Work]:
+    def _next_batch(self) -> Batch:
         """The works that wait, up to the limit and up to a second use of one idempotency key."""
-        batch: list[Work] = []
+        batch: Batch = []
         keys: set[str] = set()
         while self._queue and len(batch) < self._batch_max:
-            request = self._queue[0].request
+            request = self._queue[0][1].request
             if request is not None:
                 if request.key in keys:
                     break
@@ -110,18 +114,20 @@ class Engine:
             batch.append(self._queue.popleft())
         return batch
 
-    async def _settle(self, batch: Sequence[Work]) -> None:
+    async def _settle(self, batch: Batch) -> None:
         try:
-            outcomes = await self._until_settled(batch)
+            outcomes = await self._until_settled([work for _, work in batch])
         except DataRefused as refused:
             await self._settle_halves(batch, refused)
             return
         except OperationalError as error:
-            for work in batch:
-                work.fail(error)
+            for ticket in {ticket for ticket, _ in batch}:
+                ticket.failed(error)
             return
-        for work in batch:
-            work.settle(outcomes.get(work))
+        for work, outcome in outcomes.items():
+            work.outcome = outcome
+        for ticket, count in Counter(ticket for ticket, _ in batch).items():
+            ticket.settled(count)
         self._committed()
 
     async def _until_settled(self, batch: Sequence[Work]) -> dict[Work, Outcome]:
@@ -145,16 +151,16 @@ class Engine:
             settlement = Settlement(transaction, self._terms, self._clock.now(), self.reader.work)
             return await settlement.run(batch, retry_waiting=retry_waiting)
 
-    async def _settle_halves(self, batch: Sequence[Work], refused: DataRefused) -> None:
+    async def _settle_halves(self, batch: Batch, refused: DataRefused) -> None:
         if len(batch) > 1:
             middle = len(batch) // 2
             await self._settle(batch[:middle])
             await self._settle(batch[middle:])
             return
-        work = batch[0]
+        ticket, work = batch[0]
         log.warning("value_refused_by_database", detail=str(refused))
         if work.delivery is None or work.defect is not None:
-            work.fail(DomainError("unstorable_value", "a value of the request cannot be stored"))
+            ticket.failed(DomainError("unstorable_value", "a value of the request cannot be stored"))
             return
         work.defect = PoisonMessage("data-refused", str(refused))
-        await self._settle([work])
+        await self._settle(batch)

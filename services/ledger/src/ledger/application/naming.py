@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.domain import commands
-from ledger.domain.events import CreditsPurchased
-from ledger.domain.states import Books, payment_of_purchase
+from ledger.domain.states import Books
 
 
 @dataclass(slots=True)
@@ -72,13 +71,6 @@ def known_payments(named: Named, books: Books, batch: Iterable[commands.Command]
             named.payments.add(command.payment_key)
 
 
-def payments_of_purchases(books: Books) -> None:
-    """A payment that was only ever purchased has no row: its event tells all."""
-    for event in books.stored.values():
-        if isinstance(event, CreditsPurchased):
-            books.payments.setdefault(f"{event.gateway}:{event.payment_id}", payment_of_purchase(event))
-
-
 def wallets_named(books: Books, batch: Iterable[commands.Command]) -> set[str]:
     """The wallets that the commands may change, now that quotes, payments and charges are read."""
     users: set[str] = set()
@@ -90,13 +82,13 @@ def wallets_named(books: Books, batch: Iterable[commands.Command]) -> set[str]:
 
 
 def _of_credit(books: Books, command: commands.CreditPayment) -> Iterable[str | None]:
-    payment = books.payments.get(command.payment_key)
+    payment = books.payment(command.payment_key) if command.reference in books.references else None
     ours = command.payment_reference or (payment.payment_reference if payment else None)
     return (command.user_id, _quoted_user(books, ours))
 
 
 def _of_allocation(books: Books, command: commands.AllocatePayment) -> Iterable[str | None]:
-    payment = books.payments.get(command.payment_key)
+    payment = books.payment(command.payment_key)
     return (command.user_id, _quoted_user(books, payment.payment_reference if payment else None))
 
 
@@ -106,7 +98,7 @@ def _quoted_user(books: Books, payment_reference: str | None) -> str | None:
 
 
 def _of_reversal(books: Books, command: commands.ReversePayment) -> Iterable[str | None]:
-    payment = books.payments.get(command.payment_key)
+    payment = books.payment(command.payment_key)
     return (payment.user_id if payment else None,)
 
 

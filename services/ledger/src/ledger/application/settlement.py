@@ -13,7 +13,7 @@ from chassis.bus.port import TopicPartition
 from chassis.errors import PoisonMessage
 
 from ledger.application.changed import written_batch
-from ledger.application.naming import known_payments, named_by, payments_of_purchases, wallets_named
+from ledger.application.naming import known_payments, named_by, wallets_named
 from ledger.application.ports import BooksTransaction
 from ledger.application.work import Answer, Delivery, Outcome, Settled, Work
 from ledger.domain.commands import AllocatePayment, Command, KeepQuote
@@ -125,7 +125,6 @@ class Settlement:
             known_payments(named, books, commands)
         if named.payments or named.payment_references:
             books.payments.update(await self._tx.lock_payments(named.payments, named.payment_references))
-        payments_of_purchases(books)
         named.quotes.update(p.payment_reference for p in books.payments.values() if p.payment_reference is not None)
         if named.quotes:
             books.quotes.update(await self._tx.read_quotes(named.quotes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from chassis.bus.port import Record
@@ -63,14 +63,31 @@ class Work:
     delivery: Delivery | None = None
     request: KeyedRequest | None = None
     defect: PoisonMessage | None = None
-    done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    outcome: Outcome = None
 
-    def settle(self, outcome: Outcome) -> None:
-        """Answer whoever waits, unless they gave up."""
-        if not self.done.done():
-            self.done.set_result(outcome)
 
-    def fail(self, error: Exception) -> None:
-        """Tell whoever waits that the outcome is not known."""
-        if not self.done.done():
-            self.done.set_exception(error)
+class Ticket:
+    """Tells who handed works in when all of them are settled; each work then has its outcome.
+
+    Fails with the first error where some outcome is not known.
+    """
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        self.works = works
+        self._left = len(works)
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> None:
+        """Wait until all works are settled. Raises OperationalError."""
+        await self._done
+
+    def settled(self, count: int) -> None:
+        """``count`` more of the works are settled."""
+        self._left -= count
+        if not self._left and not self._done.done():
+            self._done.set_result(None)
+
+    def failed(self, error: Exception) -> None:
+        """Some outcome is not known."""
+        if not self._done.done():
+            self._done.set_exception(error)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from ledger.domain.commands import AllocatePayment, CreditPayment, KeepQuote, ReversePayment, credit_reference
 from ledger.domain.conversion import CreditTerms, Given, credits_given
@@ -49,24 +49,27 @@ def credit_payment(books: Books, terms: CreditTerms, command: CreditPayment) -> 
     purchase = _purchase(
         books,
         terms,
-        reference=command.reference,
-        user_id=user_id,
-        payment=Payment(
-            command.gateway, command.payment_id, command.payment_reference, command.received, command.asset
-        ),
-        given=given,
+        command.reference,
+        user_id,
+        given,
         source=gateway_account(command.gateway),
+        gateway=command.gateway,
+        payment_id=command.payment_id,
+        payment_reference=command.payment_reference,
+        received=command.received,
+        received_asset=command.asset,
+        refunded_before=0,
     )
     return Decision([purchase])
 
 
 def _purchase(
-    books: Books, terms: CreditTerms, *, reference: str, user_id: str, payment: Payment, given: Given, source: str
+    books: Books, terms: CreditTerms, reference: str, user_id: str, given: Given, *, source: str, **payment: Any
 ) -> CreditsPurchased:
     account = wallet_account(user_id)
-    money = payment.received - payment.refunded
+    money = payment["received"] - payment["refunded_before"]
     postings = entry(
-        *move(source, EXCHANGE, payment.asset, money),
+        *move(source, EXCHANGE, payment["received_asset"], money),
         *move(EXCHANGE, account, terms.asset, given.credits - given.bonus),
         *move(PROMOTIONS, account, terms.asset, given.bonus),
     )
@@ -76,15 +79,10 @@ def _purchase(
         reference,
         postings,
         spendable=given.credits,
-        gateway=payment.gateway,
-        payment_id=payment.payment_id,
-        payment_reference=payment.payment_reference,
-        received=payment.received,
-        received_asset=payment.asset,
-        refunded_before=payment.refunded,
         credits=given.credits,
         bonus=given.bonus,
         rule=given.rule,
+        **payment,
     )
 
 
@@ -108,19 +106,19 @@ def _unallocated(command: CreditPayment, reason: str) -> Decision:
 
 def _credit_again(books: Books, terms: CreditTerms, command: CreditPayment) -> Decision:
     """The payment is booked already; this delivery may only confirm it, or name the owner that was missing."""
-    payment = books.payments[command.payment_key]
+    payment = books.payment(command.payment_key)
+    assert payment is not None, "a known credit has a payment"
     if (payment.received, payment.asset) != (command.received, command.asset):
         raise ReferenceConflict(f"{command.reference} was booked as {payment.received} {payment.asset}")
     if payment.user_id is None:
-        return _owner_found(books, terms, command)
+        return _owner_found(books, terms, command, payment)
     said_another = command.user_id is not None and command.user_id != payment.user_id
     if said_another and command.payment_reference is None and payment.payment_reference is None:
         raise ReferenceConflict(f"{command.reference} was credited to another user")
     return Decision(no_effect="repeated")
 
 
-def _owner_found(books: Books, terms: CreditTerms, command: CreditPayment) -> Decision:
-    payment = books.payments[command.payment_key]
+def _owner_found(books: Books, terms: CreditTerms, command: CreditPayment, payment: Payment) -> Decision:
     ours = payment.payment_reference or command.payment_reference
     owner = None if ours is not None else command.user_id
     try:
@@ -131,7 +129,7 @@ def _owner_found(books: Books, terms: CreditTerms, command: CreditPayment) -> De
 
 def allocate_payment(books: Books, terms: CreditTerms, command: AllocatePayment) -> Decision:
     """Move what is left of unallocated money to its owner: the quote's, or the one that an operator names."""
-    payment = books.payments.get(command.payment_key)
+    payment = books.payment(command.payment_key)
     if payment is None:
         raise NothingToAllocate(command.payment_key)
     if payment.user_id is not None:
@@ -146,9 +144,19 @@ def allocate_payment(books: Books, terms: CreditTerms, command: AllocatePayment)
     given = credits_given(terms, payment.asset, money, datetime.fromisoformat(payment.paid_at), honoured)
     if given is None:
         raise NothingToAllocate(f"no rate for {payment.asset}")
-    owned = replace(payment, payment_reference=ours)
     purchase = _purchase(
-        books, terms, reference=command.reference, user_id=user_id, payment=owned, given=given, source=UNALLOCATED
+        books,
+        terms,
+        command.reference,
+        user_id,
+        given,
+        source=UNALLOCATED,
+        gateway=payment.gateway,
+        payment_id=payment.payment_id,
+        payment_reference=ours,
+        received=payment.received,
+        received_asset=payment.asset,
+        refunded_before=payment.refunded,
     )
     return Decision([purchase, _allocated(payment, command, user_id, given)])
 
@@ -190,7 +198,7 @@ def keep_quote(books: Books, terms: CreditTerms, command: KeepQuote) -> Decision
 
 def reverse_payment(books: Books, terms: CreditTerms, command: ReversePayment) -> Decision:
     """Reverse up to the cumulative target; a lower figure that comes later changes nothing."""
-    payment = books.payments.get(command.payment_key)
+    payment = books.payment(command.payment_key)
     if payment is None:
         raise TooEarly(credit_reference(command.payment_key))
     if payment.asset != command.asset:

@@ -6,7 +6,6 @@ undone by a new entry.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -50,10 +49,10 @@ class UnbalancedEntry(AssertionError):
 
 def entry(*postings: Posting) -> Entry:
     """A balanced entry of the postings that move anything. Raises UnbalancedEntry."""
-    moved = tuple(posting for posting in postings if posting.amount)
-    left_over = {asset: total for asset, total in totals_by_asset(moved).items() if total}
-    if left_over:
-        raise UnbalancedEntry(f"entry is off by {left_over}")
+    moved = tuple([posting for posting in postings if posting[2]])
+    totals = totals_by_asset(moved)
+    if any(totals.values()):
+        raise UnbalancedEntry(f"entry is off by {totals}")
     return moved
 
 
@@ -64,7 +63,7 @@ def move(source: str, target: str, asset: str, amount: int) -> tuple[Posting, Po
 
 def totals_by_asset(postings: Iterable[Posting]) -> Mapping[str, int]:
     """The sum of the amounts per asset: all zero for a balanced set."""
-    totals: defaultdict[str, int] = defaultdict(int)
+    totals: dict[str, int] = {}
     for _, asset, amount in postings:
-        totals[asset] += amount
+        totals[asset] = totals.get(asset, 0) + amount
     return totals

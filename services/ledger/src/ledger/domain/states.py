@@ -118,6 +118,15 @@ class Books:
     stored: dict[str, events.LedgerEvent] = field(default_factory=dict)
     """Events behind known references, by reference."""
 
+    def payment(self, key: str) -> Payment | None:
+        """The payment ``<gateway>:<payment>``. One that was only ever purchased is told by its event alone."""
+        payment = self.payments.get(key)
+        if payment is None:
+            event = self.stored.get(f"{key}:credit")
+            if isinstance(event, events.CreditsPurchased):
+                payment = self.payments[key] = payment_of_purchase(event)
+        return payment
+
     def wallet(self, user_id: str) -> Wallet:
         """The wallet of ``user_id``; one without events is empty."""
         return self.wallets.get(user_id) or Wallet(user_id)
@@ -145,9 +154,6 @@ def evolve(books: Books, event: events.LedgerEvent) -> None:
 
 
 def _purchased(books: Books, event: events.CreditsPurchased) -> None:
-    key = f"{event.gateway}:{event.payment_id}"
-    if key not in books.payments:
-        books.payments[key] = payment_of_purchase(event)
     if event.payment_reference is not None and event.rule in ("quote", "overpaid"):
         quote = books.quotes[event.payment_reference]
         books.quotes[event.payment_reference] = replace(quote, used=True)
@@ -192,7 +198,8 @@ def _refunded(books: Books, event: events.CreditsRefunded) -> None:
 
 def _reversed(books: Books, event: events.PaymentReversed) -> None:
     key = f"{event.gateway}:{event.payment_id}"
-    payment = books.payments[key]
+    payment = books.payment(key)
+    assert payment is not None
     books.payments[key] = replace(
         payment,
         refunded=event.refunded_total,

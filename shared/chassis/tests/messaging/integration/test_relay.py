@@ -168,6 +168,23 @@ async def test_the_relay_misses_nothing_of_concurrent_writers(world: Any) -> Non
         assert own == [f"{writer}/{number}" for number in range(25)]
 
 
+async def test_a_writer_waits_for_the_one_that_enqueued_before_it(world: Any) -> None:
+    """Else the relay would pass the position of a record that is not committed yet, and never see it."""
+    spy = Spy()
+    relay = Relay(world.pool, spy, OutboxSource())
+    async with world.pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        await enqueue(conn, numbered(1))
+        later = asyncio.create_task(put(world, numbered(1, start=1)))
+        await eventually(lambda: _is_waiting_or_done(world, later))
+        await drained(relay)
+        await transaction.commit()
+    await later
+    await drained(relay)
+    assert spy.values == ["0", "1"]
+
+
 async def test_a_wakeup_saves_the_wait(world: Any) -> None:
     spy, wakeup = Spy(), asyncio.Event()
     async with world.running(Relay(world.pool, spy, OutboxSource(), poll_s=3600, wakeup=wakeup)):
@@ -202,3 +219,8 @@ async def test_a_source_may_pass_over_rows_without_publishing(world: Any) -> Non
 
 async def _is(actual: Any, expected: Any) -> bool:
     return bool(await actual == expected)
+
+
+async def _is_waiting_or_done(world: Any, task: asyncio.Task[None]) -> bool:
+    waiting = "SELECT true FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return task.done() or bool(await world.rows(waiting))

@@ -1,0 +1,160 @@
+"""The composition root: connects what is outside and builds the use cases and workers on it.
+
+Knows every adapter and use case; the ways in are built upon it. Holds no logic of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import structlog
+from chassis.bus import Bus, open_bus
+from chassis.bus.port import Producer
+from chassis.bus.retry import Backoff
+from chassis.errors import OperationalError
+from chassis.ids import Uuid7Factory
+from chassis.outbox import OutboxSource
+from chassis.postgres import open_pool
+from chassis.relay import Relay, RelaySource
+from chassis.runtime import StopSignal, Task
+from chassis.settings import SettingsError
+from eventstore.postgres import PostgresEventStore
+
+from deployments.adapters.catalogue import read_catalogue
+from deployments.adapters.grid_http import HttpGrid
+from deployments.adapters.job_queue import PostgresJobQueue
+from deployments.adapters.publishing import LogSource
+from deployments.adapters.records import FencedDesk, RequestRecords
+from deployments.adapters.repository import DeploymentRepository
+from deployments.application.ports import Catalogue, Grid
+from deployments.application.provisioning import Pace, Provisioner
+from deployments.application.requesting import RequestTaker
+from deployments.application.worker import Worker, WorkerLimits
+from deployments.projections.views import Views
+from deployments.settings import DeploymentsSettings
+
+POOL_SPARE = 10
+"""Connections beyond the worker's: for the consumer, two relays and HTTP."""
+
+log = structlog.get_logger("bootstrap")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the tasks are made of."""
+
+    settings: DeploymentsSettings
+    pool: asyncpg.Pool[Any]
+    bus: Bus
+    grid: Grid
+    catalogue: Catalogue
+    store: PostgresEventStore
+    relay_wakeup: asyncio.Event
+
+
+@asynccontextmanager
+async def open_parts(settings: DeploymentsSettings) -> AsyncIterator[Parts]:
+    """Everything connected. Raises SettingsError with one line when the start is in vain."""
+    catalogue = read_catalogue(settings.marketplace_config)
+    pool = await _open_database(settings)
+    try:
+        bus = await _open_bus(settings)
+        try:
+            async with HttpGrid(str(settings.grid_url), timeout_s=settings.grid_timeout_s) as grid:
+                store = PostgresEventStore(pool)
+                yield Parts(settings, pool, bus, grid, catalogue, store, asyncio.Event())
+        finally:
+            await bus.close()
+    finally:
+        await pool.close()
+
+
+def make_taker(parts: Parts) -> RequestTaker:
+    """Takes requests."""
+    return RequestTaker(RequestRecords(DeploymentRepository(parts.store), _queue(parts)), parts.catalogue)
+
+
+def make_worker(parts: Parts, *, pace: Pace | None = None, limits: WorkerLimits | None = None) -> Worker:
+    """Drives the grid."""
+    settings = parts.settings
+    queue = _queue(parts)
+    desk = FencedDesk(parts.pool, DeploymentRepository(parts.store), queue)
+    pace = pace or Pace(unknown_after_attempts=settings.unknown_after_attempts)
+    provisioner = Provisioner(parts.grid, desk, pace, random.Random())  # noqa: S311 - spreads retries, guards nothing
+    return Worker(
+        queue,
+        provisioner.work,
+        owner=f"{socket.gethostname()}-{Uuid7Factory().new()}",
+        limits=limits or WorkerLimits(concurrency=settings.worker_concurrency, lease_s=settings.lease_s),
+        after_work=parts.relay_wakeup.set,
+    )
+
+
+def make_relay(parts: Parts, producer: Producer, source: RelaySource) -> Relay:
+    """Publishes one source."""
+    wakeup = parts.relay_wakeup if isinstance(source, LogSource) else None
+    return Relay(parts.pool, producer, source, wakeup=wakeup)
+
+
+def make_views(parts: Parts) -> Views:
+    """What readers see."""
+    return Views(parts.pool)
+
+
+def relay_tasks(parts: Parts) -> dict[str, Task]:
+    """One relay for the log, one for the outbox (dead letters), by name."""
+    sources: Sequence[RelaySource] = (LogSource(parts.store), OutboxSource())
+    return {f"relay-{source.name}": _relay_task(parts, source) for source in sources}
+
+
+def _relay_task(parts: Parts, source: RelaySource) -> Task:
+    async def relay(stop: StopSignal) -> None:
+        producer = parts.bus.producer(f"deployments-{source.name}")
+        try:
+            await _start(producer, stop)
+            await make_relay(parts, producer, source).run(stop)
+        finally:
+            await producer.close()
+
+    return relay
+
+
+async def _start(producer: Producer, stop: StopSignal) -> None:
+    backoff = Backoff()
+    while not stop.is_set():
+        try:
+            await producer.start()
+        except OperationalError as error:
+            log.warning("producer_start_failed", error=error.reason)
+            await stop.wait_for(backoff.next_s())
+        else:
+            return
+
+
+def _queue(parts: Parts) -> PostgresJobQueue:
+    return PostgresJobQueue(parts.pool, deadline_s=parts.settings.deployment_deadline_s)
+
+
+async def _open_database(settings: DeploymentsSettings) -> asyncpg.Pool[Any]:
+    size = settings.worker_concurrency + POOL_SPARE
+    try:
+        return await open_pool(
+            settings.database_url.get_secret_value(), max_size=size, application_name=settings.service
+        )
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # Only the kind of the error: its text may hold the address with the password.
+        raise SettingsError(f"DATABASE_URL: the database cannot be reached ({type(error).__name__})") from error
+
+
+async def _open_bus(settings: DeploymentsSettings) -> Bus:
+    try:
+        return await open_bus(settings.bus_url.get_secret_value())
+    except OperationalError as error:
+        raise SettingsError("BUS_URL: the bus cannot be reached") from error

@@ -1,0 +1,1 @@
+"""The ways in: messages of the bus and HTTP. Parse, command, result; no logic."""

@@ -1,0 +1,1 @@
+"""The bus: which messages lead to which use case."""

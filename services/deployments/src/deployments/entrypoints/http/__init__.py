@@ -1,0 +1,1 @@
+"""HTTP: what the other services and operators may read."""

@@ -1,0 +1,1 @@
+"""The outside world of gateway-ingest: gateways' formats, PostgreSQL, encryption, messages."""

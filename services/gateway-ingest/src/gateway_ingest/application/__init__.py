@@ -1,0 +1,1 @@
+"""Use cases: take a webhook in, keep it, answer only when it is durable."""

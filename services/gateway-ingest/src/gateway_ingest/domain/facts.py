@@ -1,0 +1,109 @@
+"""What a gateway's event says, in our words: a fact about a payment, nothing for us, or something odd.
+
+Facts hold what was received, never what metadata claims. Amounts are integers in the currency's smallest unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """``units`` of the smallest unit of ``currency`` (upper case), which has ``exponent`` decimals."""
+
+    units: int
+    currency: str
+    exponent: int
+
+    @property
+    def asset(self) -> str:
+        """As ``contracts`` writes it: ``USD/2``."""
+        return f"{self.currency}/{self.exponent}"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Money arrived. ``oddities`` are harmless: the payment counts, but somebody should know."""
+
+    payment_id: str
+    received: Amount
+    reference: str | None = None
+    user_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    oddities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt to pay failed; another may still succeed."""
+
+    payment_id: str
+    reason_code: str
+    reason: str
+    reference: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """So much of a payment has gone back in all: cumulative."""
+
+    payment_id: str
+    refunded_total: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing that we act upon."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """Genuine, but we cannot make sense of it: kept and listed for a person to look at. ``reason`` is a stable code."""
+
+    reason: str
+
+
+Fact: TypeAlias = Confirmed | Failed | Refunded
+Finding: TypeAlias = Fact | Ignored | Odd
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An event, understood as far as it can be. ``event_id`` is None when the event has none that can be used;
+    ``occurred_at`` is the gateway's time, None when it does not say."""
+
+    event_id: str | None
+    event_type: str
+    occurred_at: datetime | None
+    finding: Finding
+
+
+def content_hash(reading: Reading) -> bytes:
+    """SHA-256 over what the event says about money. A redelivery has the same, although its bytes may differ
+    (Stripe counts pending deliveries in the body). Stored for ever: the text below must never change."""
+    parts = [reading.event_type, *_essence(reading.finding)]
+    return hashlib.sha256(_SEPARATOR.join(parts).encode()).digest()
+
+
+def _essence(finding: Finding) -> tuple[str, ...]:
+    match finding:
+        case Confirmed(payment_id=payment, received=amount, reference=reference, user_id=user):
+            return "confirmed", payment, str(amount.units), amount.asset, reference or "", user or ""
+        case Refunded(payment_id=payment, refunded_total=amount):
+            return "refunded", payment, str(amount.units), amount.asset
+        case Failed(payment_id=payment, reason_code=code):
+            return "failed", payment, code
+        case Ignored(reason=reason):
+            return "ignored", reason
+        case Odd(reason=reason):
+            return "odd", reason

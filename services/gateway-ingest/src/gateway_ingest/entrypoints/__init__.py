@@ -1,0 +1,1 @@
+"""The doors of gateway-ingest: HTTP and the command line."""

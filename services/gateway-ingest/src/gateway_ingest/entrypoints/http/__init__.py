@@ -1,0 +1,1 @@
+"""HTTP: webhooks, and the list of what was quarantined."""
