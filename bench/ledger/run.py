@@ -21,13 +21,14 @@ from time import perf_counter
 from typing import Any
 
 import asyncpg
+import uvloop
 from chassis.bus.port import Record, TopicPartition
 from chassis.clock import SystemClock
 from chassis.ids import Uuid7Factory
 from chassis.inbox import claim_partitions
 from chassis.migrate import migrate
 from chassis.postgres import open_pool
-from chassis.runtime import StopSignal
+from chassis.runtime import StopSignal, collect_garbage_seldom
 from embedded.postgres_server import PostgresServer
 from embedded.provisioning import provision
 from eventstore.mapper import EventMapper
@@ -200,7 +201,9 @@ def main() -> int:
         server = PostgresServer(Path(folder) / "postgres")
         info = server.start()
         try:
-            result = asyncio.run(measure(info.superuser_dsn, options.quiet))
+            collect_garbage_seldom()
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                result = runner.run(measure(info.superuser_dsn, options.quiet))
         finally:
             server.stop()
     line = json.dumps(result)

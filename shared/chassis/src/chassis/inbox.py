@@ -6,9 +6,8 @@ its partition moves no offset, and so applies nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import asyncpg
 import structlog
@@ -43,9 +42,15 @@ SELECT o.topic, o.partition FROM consumer_offsets AS o
 JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS n (topic, partition, epoch) USING (topic, partition)
 WHERE o.consumer_group = $1 AND o.owner_epoch = n.epoch
 """
+# Answers the known ones, as they were given: mostly none. An id in capitals is the same id, so it is compared as uuid.
 _CLAIM_MESSAGES = """
-INSERT INTO inbox (message_id, consumer_group) SELECT message_id, $1 FROM unnest($2::uuid[]) AS m (message_id)
-ON CONFLICT DO NOTHING RETURNING message_id
+WITH arrived AS (
+    SELECT given, given::uuid AS message_id FROM unnest($2::text[]) AS m (given)
+), claimed AS (
+    INSERT INTO inbox (message_id, consumer_group) SELECT message_id, $1 FROM arrived ORDER BY message_id
+    ON CONFLICT DO NOTHING RETURNING message_id
+)
+SELECT given FROM arrived WHERE message_id NOT IN (SELECT message_id FROM claimed)
 """
 _PRUNE = """
 DELETE FROM inbox WHERE ctid IN (
@@ -93,10 +98,11 @@ async def still_owned(conn: Any, group: str, epochs: Mapping[TopicPartition, int
 async def claim_messages(conn: Any, group: str, message_ids: Iterable[str]) -> set[str]:
     """The ids that are new; from now on (once committed) they are known. Ids are UUIDs in their canonical text.
 
-    Raises ValueError for one that is no UUID. Ids are claimed in order, so that concurrent batches cannot deadlock.
+    Raises a data error for one that is no UUID. Ids are claimed in order, so that concurrent batches cannot deadlock.
     """
-    ids: Sequence[UUID] = sorted(UUID(message_id) for message_id in message_ids)
-    return {str(row["message_id"]) for row in await conn.fetch(_CLAIM_MESSAGES, group, ids)}
+    ids = set(message_ids)
+    known = await conn.fetch(_CLAIM_MESSAGES, group, list(ids))
+    return ids.difference(row["given"] for row in known) if known else ids
 
 
 async def prune_inbox(conn: Any, *, retain_days: int = INBOX_RETAIN_DAYS) -> int:

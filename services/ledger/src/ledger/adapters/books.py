@@ -5,6 +5,7 @@ Every statement takes arrays, so that a batch of a thousand costs as many round 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ from chassis import dead_letters, inbox, waiting
 from chassis.bus.port import TopicPartition
 from chassis.errors import OperationalError, PoisonMessage
 from chassis.postgres import is_data_error, is_transient
+from eventstore.chaining import rows_of
 from eventstore.mapper import EventMapper
 from eventstore.port import StoredEvent, StreamHead, VersionConflict
 from eventstore.postgres import PostgresEventStore
@@ -140,15 +142,22 @@ class PostgresBooksTransaction:
         return {row["user_id"]: wallet_of(row) for row in rows}
 
     async def write(self, batch: WrittenBatch) -> int:
-        """Append the events and write the rows behind them; answers the last position."""
-        stored = [self._mapper.to_stored_event(event) for event in batch.events]
+        """Append the events and write the rows behind them; answers the last position.
+
+        The database writes the references while the events are mapped and chained here.
+        """
         await self._upsert(sql.WRITE_CHARGES, charge_columns(batch.charges))
         await self._upsert(sql.WRITE_PAYMENTS, payment_columns(batch.payments))
         await self._upsert(sql.WRITE_QUOTES, quote_columns(batch.quotes))
-        await self._write_references(batch.references)
-        appended = await self._store.append(stored, heads=self._heads, within=self._conn)
-        await self._upsert(sql.WRITE_WALLETS, wallet_columns(batch.wallets, appended.heads))
-        return appended.position
+        referencing = asyncio.create_task(self._write_references(batch.references))
+        try:
+            await asyncio.sleep(0)
+            rows = rows_of([self._mapper.to_stored_event(event) for event in batch.events], self._heads)
+        finally:
+            await referencing
+        position = await self._store.append_rows(rows, within=self._conn)
+        await self._upsert(sql.WRITE_WALLETS, wallet_columns(batch.wallets, rows.heads))
+        return position
 
     async def last_position(self) -> int:
         return await self._store.last_position(self._conn)

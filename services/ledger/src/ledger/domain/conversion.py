@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from typing import NamedTuple
 
 from ledger.domain.states import Quote
 
@@ -22,8 +23,7 @@ class CreditTerms:
     rates: Mapping[str, Fraction]
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """Credits given for a payment, in smallest units. ``credits`` includes ``bonus``."""
 
     credits: int

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ledger.domain.events import LedgerEvent, WalletEvent
 from ledger.domain.journal import Entry
@@ -15,8 +14,7 @@ WALLET_MAX = 10**18
 """Most that a wallet may hold or owe, in smallest units: a tenth of what the database's integer takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The events that a command makes; none when it has no effect, with the reason in ``no_effect``."""
 
     events: Sequence[LedgerEvent] = ()

@@ -15,8 +15,7 @@ from ledger.domain import events
 ChargeState = Literal["held", "captured", "released", "refunded"]
 
 
-@dataclass(frozen=True, slots=True)
-class Wallet:
+class Wallet(NamedTuple):
     """One person's credits, in smallest units. ``spendable`` below zero is debt; ``version`` counts its events."""
 
     user_id: str

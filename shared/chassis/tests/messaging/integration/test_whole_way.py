@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ async def test_a_dead_member_that_goes_on_as_a_zombie_repeats_and_loses_nothing(
     numbers = defaultdict(list)
     for row in await world.rows("SELECT key, note FROM effects ORDER BY place"):
         numbers[row["key"]].append(int(row["note"]))
-    assert sorted(sum(numbers.values(), [])) == list(range(400))
+    assert sorted(chain.from_iterable(numbers.values())) == list(range(400))
     assert all(own == sorted(own) for own in numbers.values())
 
 

@@ -5,10 +5,12 @@ Its webhooks are signed as Stripe's are. Whether it may be heard at all is decid
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from gateway_ingest.adapters.gateways.reading import read_event
 from gateway_ingest.domain import judging
-from gateway_ingest.domain.facts import Confirmed, Failed, Finding, Ignored, Odd, Reading
+from gateway_ingest.domain.facts import Confirmed, Failed, Finding, Ignored, Reading
 from gateway_ingest.domain.judging import OddEvent
 
 NAME = "demo"
@@ -17,28 +19,17 @@ SIGNATURE_HEADER = b"demo-signature"
 
 def read(event: Any) -> Reading:
     """What the event says."""
-    if not isinstance(event, dict):
-        return Reading(None, "", None, Odd("not_an_object"))
-    kind = judging.event_type(event.get("type"))
-    event_id = judging.identifier(event.get("id"))
-    occurred_at = judging.unix_time(event.get("created"))
-    if kind is None:
-        return Reading(event_id, "", occurred_at, Odd("bad_event_type"))
-    if event_id is None:
-        return Reading(None, kind, occurred_at, Odd("bad_event_id"))
-    return Reading(event_id, kind, occurred_at, _find(kind, event.get("data")))
+    return read_event(event, _find)
 
 
-def _find(kind: str, payment: Any) -> Finding:
+def _find(kind: str, event: dict[str, Any]) -> Finding:
     find = HANDLED.get(kind)
     if find is None:
         return Ignored("type_not_handled")
+    payment = event.get("data")
     if not isinstance(payment, dict):
-        return Odd("no_object")
-    try:
-        return find(payment)
-    except OddEvent as odd:
-        return Odd(odd.reason)
+        raise OddEvent("no_object")
+    return find(payment)
 
 
 def _confirmed(payment: dict[str, Any]) -> Finding:
@@ -64,4 +55,7 @@ def _failed(payment: dict[str, Any]) -> Finding:
     )
 
 
-HANDLED = {"payment.confirmed": _confirmed, "payment.failed": _failed}
+HANDLED: Mapping[str, Callable[[dict[str, Any]], Finding]] = {
+    "payment.confirmed": _confirmed,
+    "payment.failed": _failed,
+}

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gateway_ingest.adapters.gateways.reading import read_event
 from gateway_ingest.domain import judging
-from gateway_ingest.domain.facts import Confirmed, Failed, Finding, Ignored, Odd, Reading, Refunded
+from gateway_ingest.domain.facts import Confirmed, Failed, Finding, Ignored, Reading, Refunded
 from gateway_ingest.domain.judging import OddEvent
 
 NAME = "stripe"
@@ -18,16 +19,7 @@ SIGNATURE_HEADER = b"stripe-signature"
 
 def read(event: Any) -> Reading:
     """What the event says."""
-    if not isinstance(event, dict):
-        return Reading(None, "", None, Odd("not_an_object"))
-    kind = judging.event_type(event.get("type"))
-    event_id = judging.identifier(event.get("id"))
-    occurred_at = judging.unix_time(event.get("created"))
-    if kind is None:
-        return Reading(event_id, "", occurred_at, Odd("bad_event_type"))
-    if event_id is None:
-        return Reading(None, kind, occurred_at, Odd("bad_event_id"))
-    return Reading(event_id, kind, occurred_at, _find(kind, event))
+    return read_event(event, _find)
 
 
 def _find(kind: str, event: dict[str, Any]) -> Finding:
@@ -37,11 +29,8 @@ def _find(kind: str, event: dict[str, Any]) -> Finding:
     data = event.get("data")
     subject = data.get("object") if isinstance(data, dict) else None
     if not isinstance(subject, dict):
-        return Odd("no_object")
-    try:
-        return find(subject)
-    except OddEvent as odd:
-        return Odd(odd.reason)
+        raise OddEvent("no_object")
+    return find(subject)
 
 
 def _payment_succeeded(intent: dict[str, Any]) -> Finding:

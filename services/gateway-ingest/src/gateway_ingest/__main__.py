@@ -1,0 +1,83 @@
+"""``python -m gateway_ingest serve | api | worker | migrate | quarantine | event``.
+
+serve is api and worker in one process: webhooks are heard, and the outbox is published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from chassis import runtime
+from chassis.http import serve_http
+from chassis.logging import configure_logging
+from chassis.migrate import MigrationError, migrate
+from chassis.runtime import StopSignal, Task
+from chassis.settings import SettingsError, load
+
+from gateway_ingest.bootstrap import MIGRATIONS, Service, build
+from gateway_ingest.entrypoints import commands
+from gateway_ingest.entrypoints.http.app import create
+from gateway_ingest.settings import IngestSettings
+
+RUNNING = ("serve", "api", "worker")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="gateway_ingest", description=__doc__)
+    modes = parser.add_subparsers(dest="mode", required=True)
+    modes.add_parser("serve", help="hear webhooks and publish what was paid")
+    modes.add_parser("api", help="only hear webhooks")
+    modes.add_parser("worker", help="only publish")
+    modes.add_parser("migrate", help="bring the database's tables up to date")
+    quarantine = modes.add_parser("quarantine", help="list the genuine webhooks that make no sense to us")
+    quarantine.add_argument("--json", action="store_true", help="one JSON object a line")
+    event = modes.add_parser("event", help="show one event as it came, decrypted")
+    event.add_argument("gateway")
+    event.add_argument("event_id")
+    return parser.parse_args()
+
+
+async def _main(arguments: argparse.Namespace) -> int:
+    settings = load(IngestSettings)
+    # What commands print is for programs; log lines would be in between.
+    configure_logging(settings.service, settings.log_format, stream=None if arguments.mode in RUNNING else sys.stderr)
+    match arguments.mode:
+        case "migrate":
+            return await _migrate(settings)
+        case "quarantine":
+            return await commands.quarantine(settings, as_json=arguments.json)
+        case "event":
+            return await commands.event(settings, arguments.gateway, arguments.event_id)
+        case mode:
+            async with build(settings) as service:
+                return await runtime.run(settings.service, _tasks(service, mode))
+
+
+def _tasks(service: Service, mode: str) -> dict[str, Task]:
+    async def http(stop: StopSignal) -> None:
+        await serve_http(create(service), service.settings.host, service.settings.port, stop)
+
+    tasks: dict[str, Task] = {"http": http, "relay": service.relay}
+    match mode:
+        case "api":
+            del tasks["relay"]
+        case "worker":
+            del tasks["http"]
+    return tasks
+
+
+async def _migrate(settings: IngestSettings) -> int:
+    if settings.migration_database_url is None:
+        raise SettingsError("gateway-ingest: MIGRATION_DATABASE_URL is not set")
+    try:
+        applied = await migrate(settings.migration_database_url.get_secret_value(), MIGRATIONS)
+    except MigrationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"applied: {', '.join(applied) or 'nothing new'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(runtime.main(_main(_arguments())))

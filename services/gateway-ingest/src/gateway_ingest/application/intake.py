@@ -1,0 +1,117 @@
+"""Takes a webhook in: verify, read, judge, keep; it returns only when the event is durable.
+
+The order matters: nothing of the body is looked at before its signature is proven, and nothing genuine is refused for
+being odd, since a gateway that is answered 4xx switches us off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+import structlog
+from chassis.clock import Clock
+from chassis.errors import DomainError
+
+from gateway_ingest.application import counting
+from gateway_ingest.application.group_commit import GroupCommit
+from gateway_ingest.application.ports import GatewayPort, Outcome, ReceivedEvent, Verdict
+from gateway_ingest.domain.facts import Confirmed, Failed, Ignored, Odd, Reading, Refunded, content_hash
+from gateway_ingest.domain.signatures import InvalidSignature, verify
+
+log = structlog.get_logger(__name__)
+_decoder = msgspec.json.Decoder()
+
+
+class WebhookRefused(DomainError):
+    """Not proven genuine, or not JSON. Says no more than that: whoever tries learns nothing."""
+
+    status = 400
+
+
+class GatewayNotConfigured(DomainError):
+    """We have no secret to verify this gateway's signatures with."""
+
+    status = 503
+
+
+class Intake:
+    """The use case. ``commit`` writes many events in one transaction."""
+
+    def __init__(self, commit: GroupCommit[ReceivedEvent, Outcome], clock: Clock) -> None:
+        self._commit = commit
+        self._clock = clock
+
+    async def take(self, gateway: GatewayPort, signature: bytes | None, body: bytes) -> Outcome:
+        """Keep the webhook. Raises WebhookRefused, GatewayNotConfigured, OperationalError."""
+        self._prove_genuine(gateway, signature, body)
+        received = self._understand(gateway, body)
+        outcome = await self._commit.submit(received)
+        _tell(received, outcome)
+        return outcome
+
+    def _prove_genuine(self, gateway: GatewayPort, signature: bytes | None, body: bytes) -> None:
+        if not gateway.secrets:
+            counting.REFUSED.labels(gateway.name, "not_configured").inc()
+            raise GatewayNotConfigured("gateway_not_configured", "No signing secret is configured for this gateway")
+        try:
+            verify(signature, body, gateway.secrets, self._clock.now().timestamp())
+        except InvalidSignature as invalid:
+            counting.REFUSED.labels(gateway.name, f"signature_{invalid.reason}").inc()
+            log.warning("webhook_refused", gateway=gateway.name, reason=f"signature_{invalid.reason}")
+            raise WebhookRefused("invalid_signature", "The signature is missing, wrong or too old") from None
+
+    def _understand(self, gateway: GatewayPort, body: bytes) -> ReceivedEvent:
+        reading = gateway.read(_parse(gateway, body))
+        received_at = self._clock.now()
+        verdict, reason = _judge(reading)
+        finding = reading.finding
+        return ReceivedEvent(
+            gateway=gateway.name,
+            # An event without a usable id is known by its bytes.
+            event_id=reading.event_id or f"sha256.{hashlib.sha256(body).hexdigest()}",
+            event_type=reading.event_type,
+            verdict=verdict,
+            reason=reason,
+            fact=None if isinstance(finding, Ignored | Odd) else finding,
+            occurred_at=reading.occurred_at or received_at,
+            received_at=received_at,
+            content_hash=content_hash(reading),
+            body=body,
+        )
+
+
+def _parse(gateway: GatewayPort, body: bytes) -> Any:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        counting.REFUSED.labels(gateway.name, "malformed_json").inc()
+        log.warning("webhook_refused", gateway=gateway.name, reason="malformed_json")
+        raise WebhookRefused("malformed_json", "The body is not JSON") from None
+
+
+def _judge(reading: Reading) -> tuple[Verdict, str | None]:
+    match reading.finding:
+        case Ignored(reason=reason):
+            return Verdict.IGNORED, reason
+        case Odd(reason=reason):
+            return Verdict.QUARANTINED, reason
+        case Confirmed() | Failed() | Refunded():
+            return Verdict.PUBLISHED, None
+
+
+def _tell(event: ReceivedEvent, outcome: Outcome) -> None:
+    """Count and log what is worth a look; an ordinary payment makes no line here."""
+    if outcome is not Outcome.NEW:
+        counting.REPEATS.labels(event.gateway, outcome.value).inc()
+        if outcome is Outcome.CONTRADICTS:
+            log.warning("event_contradicts_itself", gateway=event.gateway, event_id=event.event_id)
+        return
+    counting.EVENTS.labels(event.gateway, event.verdict.value).inc()
+    if event.verdict is Verdict.QUARANTINED:
+        log.warning("event_quarantined", gateway=event.gateway, event_id=event.event_id, reason=event.reason)
+    if isinstance(event.fact, Confirmed):
+        for oddity in event.fact.oddities:
+            counting.ODDITIES.labels(oddity).inc()
+            log.warning("payment_oddity", gateway=event.gateway, event_id=event.event_id, oddity=oddity)

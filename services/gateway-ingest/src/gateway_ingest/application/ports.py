@@ -1,0 +1,77 @@
+"""What the use cases need from outside, and the records that pass between them and the adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Any, Protocol
+
+from gateway_ingest.domain.facts import Fact, Reading
+
+
+class Verdict(StrEnum):
+    """What became of an event. Stored; never renamed."""
+
+    PUBLISHED = "published"
+    IGNORED = "ignored"
+    QUARANTINED = "quarantined"
+
+
+class Outcome(Enum):
+    """What keeping an event came to."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    CONTRADICTS = "contradicts"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPort:
+    """A gateway that may speak to us. Without a secret nothing of it can be verified, and all is refused."""
+
+    name: str
+    signature_header: bytes
+    secrets: tuple[bytes, ...]
+    read: ReadEvent
+
+
+class ReadEvent(Protocol):
+    """Understands parsed JSON; never raises."""
+
+    def __call__(self, event: Any, /) -> Reading: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """A verified event as it is to be kept: where it came from, its raw body, and what we made of it.
+
+    ``fact`` is there exactly when the verdict is PUBLISHED. ``reason`` says why it is not.
+    """
+
+    gateway: str
+    event_id: str
+    event_type: str
+    verdict: Verdict
+    reason: str | None
+    fact: Fact | None
+    occurred_at: datetime
+    received_at: datetime
+    content_hash: bytes
+    body: bytes
+
+
+class UnstorableEvent(Exception):
+    """The database refuses a value of some event of the batch; nothing of the batch is stored."""
+
+
+class EventStore(Protocol):
+    """Keeps events for ever, and what is to be published with them, in one transaction."""
+
+    async def keep(self, events: Sequence[ReceivedEvent]) -> Sequence[Outcome]:
+        """Durable for all when this returns; an outcome each, in order.
+
+        Raises OperationalError when the database is away (some may be stored or not), UnstorableEvent.
+        """
+        ...

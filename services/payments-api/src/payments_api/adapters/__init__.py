@@ -1,0 +1,1 @@
+"""The outside world: tables, the ledger, gateways, the catalogue."""

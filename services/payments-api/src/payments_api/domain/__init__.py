@@ -1,0 +1,1 @@
+"""What payments-api decides: payments, quotes. Standard library only."""

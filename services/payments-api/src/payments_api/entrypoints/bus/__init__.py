@@ -1,0 +1,1 @@
+"""The bus: message types and what each leads to."""

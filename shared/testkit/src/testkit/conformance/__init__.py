@@ -1,0 +1,1 @@
+"""One suite of tests per port, passed unchanged by every adapter."""
