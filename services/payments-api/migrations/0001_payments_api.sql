@@ -151,7 +151,7 @@ CREATE TABLE idempotency_keys (
 
 CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 
-GRANT SELECT, INSERT, DELETE ON idempotency_keys TO payments_api_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO payments_api_app;
 
 -- The latest state of each payment, written in the transaction of its events. Amounts count the asset's smallest unit.
 CREATE TABLE payments (

@@ -50,6 +50,7 @@ SELECT {_COLUMNS} FROM stored_events WHERE notification_id > $1 ORDER BY notific
 """  # noqa: S608 - the columns are ours
 _LAST = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 _VERSION_MAX = 2**63 - 1
+_STREAM_AND_VERSION = "stored_events_pkey"
 
 
 class PostgresEventStore:
@@ -122,7 +123,15 @@ class PostgresEventStore:
         try:
             return int(await conn.fetchval(_INSERT, *rows[:6]))
         except asyncpg.UniqueViolationError as taken:
-            raise VersionConflict(rows.streams[0], rows.versions[0], None) from taken
+            if taken.constraint_name != _STREAM_AND_VERSION:
+                raise
+            raise VersionConflict(*_taken(rows, taken.detail or ""), None) from taken
+
+
+def _taken(rows: Rows, detail: str) -> tuple[str, int]:
+    """The stream and version that the server's ``detail`` names in its language's words; the first if it does not."""
+    added = list(zip(rows.streams, rows.versions, strict=True))
+    return next((each for each in added if f"=({each[0]}, {each[1]})" in detail), added[0])
 
 
 def _recorded(rows: Sequence[Any]) -> list[RecordedEvent]:

@@ -66,6 +66,8 @@ class Projector:
         """Project until stopped. A database that is away is waited for; any other error is a bug and is raised."""
         backoff = Backoff()
         while not stop.is_set():
+            # Before the reading: what is appended from here on is either read or wakes the next round.
+            self._wakeup.clear()
             try:
                 applied = await self.run_once()
             except Exception as error:
@@ -111,7 +113,6 @@ class Projector:
         return True
 
     async def _rest(self, stop: StopSignal) -> None:
-        self._wakeup.clear()
         waits = [asyncio.ensure_future(self._wakeup.wait()), asyncio.ensure_future(stop.wait())]
         await asyncio.wait(waits, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:

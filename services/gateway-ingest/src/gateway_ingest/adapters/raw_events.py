@@ -6,7 +6,7 @@ says something else under the same id is kept beside it, under the hash of what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,8 @@ FIRST = b""
 CONTRADICTION = "event_id_reused"
 
 _INSERT = """
-INSERT INTO raw_events (gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at, key_id, body)
+INSERT INTO raw_events (gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at,
+                        key_id, body)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bytea[],
                      $8::timestamptz[], $9::text[], $10::bytea[])
 ON CONFLICT DO NOTHING
@@ -52,7 +53,9 @@ class _Kept:
 class PostgresEventStore:
     """The EventStore port. ``on_kept`` is called after each commit that has something to publish."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], cipher: RawEventCipher, on_kept: Any = None) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool[Any], cipher: RawEventCipher, on_kept: Callable[[], None] | None = None
+    ) -> None:
         self._pool = pool
         self._cipher = cipher
         self._on_kept = on_kept or (lambda: None)
@@ -74,7 +77,8 @@ class PostgresEventStore:
         self, connection: Any, events: Sequence[ReceivedEvent]
     ) -> tuple[Sequence[Outcome], Sequence[OutgoingRecord]]:
         firsts = _first_of_each(events)
-        rows = await self._insert(connection, list(firsts.values()), FIRST)
+        # In one order everywhere: two processes that insert the same events wait for each other, and never in a ring.
+        rows = await self._insert(connection, [firsts[key] for key in sorted(firsts)], FIRST)
         new = {id(firsts[row["gateway"], row["event_id"]]) for row in rows}
         records = _records(event for event in events if id(event) in new)
         outcomes = {place: Outcome.NEW for place, event in enumerate(events) if id(event) in new}
@@ -153,7 +157,7 @@ def _key(event: ReceivedEvent) -> Key:
     return event.gateway, event.event_id
 
 
-def _records(events: Any) -> list[OutgoingRecord]:
+def _records(events: Iterable[ReceivedEvent]) -> list[OutgoingRecord]:
     return [to_record(event, event.fact) for event in events if event.fact is not None]
 
 

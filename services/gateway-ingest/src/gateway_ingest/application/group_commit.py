@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from chassis.errors import OperationalError
@@ -73,15 +74,15 @@ class GroupCommit(Generic[Item, Result]):
             results = await self._write([item for item, _ in batch])
         except UnstorableEvent as refused:
             if len(batch) == 1:
-                _fail(batch, lambda: UnstorableEvent(str(refused)))
+                _fail(batch, partial(UnstorableEvent, str(refused)))
                 return
             middle = len(batch) // 2
             await self._settle(batch[:middle])
             await self._settle(batch[middle:])
         except OperationalError as away:
-            _fail(batch, lambda: OperationalError(away.reason, retry_after_s=away.retry_after_s))
+            _fail(batch, partial(OperationalError, away.reason, retry_after_s=away.retry_after_s))
         except Exception as bug:  # noqa: BLE001 - handed to every waiter, who raises it
-            _fail(batch, lambda: _crashed(bug))
+            _fail(batch, partial(_crashed, bug))
         else:
             for (_, written), result in zip(batch, results, strict=True):
                 if not written.done():

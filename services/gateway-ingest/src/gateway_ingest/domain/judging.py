@@ -30,7 +30,7 @@ CLAIM_KEYS = ("tfc_amount", "credits", "amount_usd")
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.-]{1,200}", re.ASCII)
 _USER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-_EVENT_TYPE = re.compile(r"[\x21-\x7e]{1,%d}" % TYPE_MAX_CHARS)
+_EVENT_TYPE = re.compile(rf"[\x21-\x7e]{{1,{TYPE_MAX_CHARS}}}")
 _PLAIN_DECIMAL = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
 
 

@@ -25,7 +25,10 @@ async def quarantine(settings: IngestSettings, *, as_json: bool) -> int:
 
 
 async def event(settings: IngestSettings, gateway: str, event_id: str) -> int:
-    """Print all that came under the id, decrypted, one JSON object a line. It holds personal data: mind the terminal."""
+    """Print all that came under the id, decrypted, one JSON object a line.
+
+    It may hold personal data.
+    """
     async with build(settings) as service:
         found = await service.kept.event(gateway, event_id)
     for kept in found:

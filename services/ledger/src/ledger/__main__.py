@@ -1,0 +1,77 @@
+"""``python -m ledger serve|api|worker|migrate|verify|rebuild [--json]``.
+
+``serve`` is ``api`` (HTTP) and ``worker`` (consumer, relays, journal) in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import asyncpg
+from chassis.http import serve_http
+from chassis.logging import configure_logging
+from chassis.migrate import MigrationError, migrate
+from chassis.runtime import StopSignal, Task, main, run
+from chassis.settings import SettingsError, load
+
+from ledger.bootstrap import Parts, background_tasks, engine_tasks, open_parts
+from ledger.entrypoints import operators
+from ledger.entrypoints.bus.consumer import make_consumer
+from ledger.entrypoints.http.app import make_app
+from ledger.settings import LedgerSettings
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def _http(parts: Parts) -> dict[str, Task]:
+    async def http(stop: StopSignal) -> None:
+        await serve_http(make_app(parts), parts.settings.host, parts.settings.port, stop)
+
+    return {**engine_tasks(parts), "http": http}
+
+
+def _background(parts: Parts) -> dict[str, Task]:
+    return {**engine_tasks(parts), "consumer": make_consumer(parts).run, **background_tasks(parts)}
+
+
+PROCESSES: Mapping[str, Callable[[Parts], dict[str, Task]]] = {
+    "serve": lambda parts: {**_http(parts), **_background(parts)},
+    "api": _http,
+    "worker": _background,
+}
+
+
+async def command(arguments: Sequence[str]) -> int:
+    """Run the command that ``arguments`` name; answers the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ledger", description="The only owner of money.")
+    parser.add_argument("command", choices=[*PROCESSES, "migrate", "verify", "rebuild"])
+    parser.add_argument("--json", action="store_true", help="verify, rebuild: one JSON object on standard output")
+    chosen = parser.parse_args(arguments)
+    settings = load(LedgerSettings)
+    configure_logging(settings.service, settings.log_format)
+    if chosen.command == "migrate":
+        return await _migrate(settings)
+    if chosen.command == "verify":
+        return await operators.verify(settings, as_json=chosen.json)
+    if chosen.command == "rebuild":
+        return await operators.rebuild(settings, as_json=chosen.json)
+    async with open_parts(settings) as parts:
+        return await run(settings.service, PROCESSES[chosen.command](parts))
+
+
+async def _migrate(settings: LedgerSettings) -> int:
+    if settings.migration_database_url is None:
+        raise SettingsError("ledger: MIGRATION_DATABASE_URL is not set")
+    try:
+        applied = await migrate(settings.migration_database_url.get_secret_value(), MIGRATIONS)
+    except (MigrationError, OSError, asyncpg.PostgresError) as error:
+        raise SettingsError(f"ledger: migrations stopped: {error}") from error
+    print("\n".join(applied) or "up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(command(sys.argv[1:])))

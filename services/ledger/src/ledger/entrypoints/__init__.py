@@ -1,0 +1,1 @@
+"""Ways in: parse, make a command, give back the result. No decisions."""

@@ -1,0 +1,1 @@
+"""Messages of the bus become works of the engine."""

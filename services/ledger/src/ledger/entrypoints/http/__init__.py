@@ -1,0 +1,1 @@
+"""HTTP under /v1, for our own services and operators."""

@@ -1,0 +1,114 @@
+"""Proofs that what is derived from the log still agrees with it: verify looks, rebuild makes anew and compares.
+
+Both read one snapshot of the database, so they are true at one position also while the ledger runs. Neither changes
+anything that lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from eventstore.mapper import EventMapper
+from eventstore.postgres import PostgresEventStore
+from eventstore.verify import faults
+
+from ledger.domain.events import EVENT_TYPES, WalletEvent
+from ledger.domain.states import Wallet, evolve_wallet
+from ledger.projections.balances import trial_balance
+from ledger.projections.journal import JournalProjection
+
+PAGE_MAX = 5_000
+Progress = Callable[[int], None]
+
+_SHADOWS = """
+CREATE TEMP TABLE shadow_postings (LIKE journal_postings INCLUDING ALL) ON COMMIT DROP;
+CREATE TEMP TABLE shadow_balances (LIKE account_balances INCLUDING ALL) ON COMMIT DROP;
+CREATE TEMP TABLE shadow_wallets (LIKE wallets) ON COMMIT DROP;
+"""
+_FILL_WALLETS = """
+INSERT INTO shadow_wallets (user_id, spendable, held, total_purchased, total_spent, total_refunded, version, head_hash)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                     $8::bytea[])
+"""
+_WALLETS_DIFFER = """
+SELECT user_id, l AS live, s AS rebuilt FROM (SELECT * FROM wallets WHERE version > 0) AS l
+FULL JOIN shadow_wallets AS s USING (user_id) WHERE l IS DISTINCT FROM s ORDER BY user_id
+"""
+_POSTINGS_DIFFER = """
+SELECT account, position, line FROM journal_postings AS l FULL JOIN shadow_postings AS s
+USING (account, position, line, asset, amount, reference)
+WHERE l.recorded_at IS NULL OR s.recorded_at IS NULL ORDER BY position, line
+"""
+_BALANCES_DIFFER = """
+SELECT account, asset, l.posted AS live, s.posted AS rebuilt FROM account_balances AS l
+FULL JOIN shadow_balances AS s USING (account, asset)
+WHERE coalesce(l.posted, 0) <> coalesce(s.posted, 0) ORDER BY account, asset
+"""
+_CHECKPOINT = "SELECT coalesce((SELECT position FROM projection_checkpoints WHERE name = 'journal'), 0)"
+
+
+async def count_events(conn: Any) -> int:
+    """How many events the log has, for a progress bar."""
+    return int(await conn.fetchval("SELECT count(*) FROM stored_events"))
+
+
+async def verified(conn: Any, asset: str, progress: Progress) -> AsyncIterator[str]:
+    """Every fault of hashes, trial balance and wallets, in words."""
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        async for fault in faults(conn, progress):
+            yield f"hash: {fault.stream} version {fault.version}: {fault.what}"
+        balance = await trial_balance(conn, asset)
+    for name, total in balance.sums.items():
+        if total:
+            yield f"trial balance: {name} is off by {total}"
+    for user_id in sorted(set(balance.wallets_off or ())):
+        yield f"wallet: {user_id} is not what its postings sum to"
+    if balance.wallets_off is None:
+        yield f"journal: it stands at position {balance.position}, behind the log; run the ledger and verify again"
+
+
+async def rebuilt(conn: Any, progress: Progress) -> AsyncIterator[str]:
+    """Make wallets and journal anew from the log in shadow tables, and tell every difference from live, in words."""
+    async with conn.transaction(isolation="repeatable_read"):
+        await conn.execute(_SHADOWS)
+        await _fill(conn, progress)
+        for row in await conn.fetch(_WALLETS_DIFFER):
+            yield f"wallet: {row['user_id']} is {_values(row['live'])}, rebuilt {_values(row['rebuilt'])}"
+        for row in await conn.fetch(_POSTINGS_DIFFER):
+            yield f"posting: {row['account']} at position {row['position']}, line {row['line']}"
+        for row in await conn.fetch(_BALANCES_DIFFER):
+            yield f"balance: {row['account']} {row['asset']} is {row['live']}, rebuilt {row['rebuilt']}"
+
+
+async def _fill(conn: Any, progress: Progress) -> None:
+    mapper = EventMapper(EVENT_TYPES)
+    journal = JournalProjection(mapper, postings="shadow_postings", balances="shadow_balances")
+    store, checkpoint = PostgresEventStore(conn), await conn.fetchval(_CHECKPOINT)
+    wallets: dict[str, Wallet] = {}
+    heads: dict[str, bytes] = {}
+    position = 0
+    while page := await store.read_log(position, limit=PAGE_MAX, within=conn):
+        # The journal is compared as far as it came; wallets are as fresh as the log.
+        await journal.apply(conn, [event for event in page if event.position <= checkpoint])
+        for recorded in page:
+            event = mapper.to_domain_event(recorded.stored())
+            if isinstance(event, WalletEvent):
+                wallets[event.user_id] = evolve_wallet(wallets.get(event.user_id) or Wallet(event.user_id), event)
+                heads[event.user_id] = recorded.hash
+        position = page[-1].position
+        progress(len(page))
+    columns = [list(column) for column in zip(*_rows(wallets, heads), strict=True)]
+    if columns:
+        await conn.execute(_FILL_WALLETS, *columns)
+
+
+def _rows(wallets: dict[str, Wallet], heads: dict[str, bytes]) -> Iterator[tuple[Any, ...]]:
+    for user_id, wallet in wallets.items():
+        yield (*wallet, heads[user_id])
+
+
+def _values(row: Any) -> str:
+    if row is None:
+        return "missing"
+    return ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("user_id", "head_hash"))

@@ -1,0 +1,147 @@
+"""The ledger over HTTP. Every outcome becomes one of the port's words; what is not understood counts as not known.
+
+Asks once per call, within a time limit: repeating is the purchase process's business. Amounts travel as decimal strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from chassis.errors import InvalidField
+from chassis.http import MalformedJson, parse_exact
+from contracts.amounts import format_units, parse_units
+from pydantic import SecretStr
+
+from payments_api.application.ports import Charged, ChargeOutcome, LedgerAway, NoCover, Purchase
+
+TIMEOUT_S = 2.0
+CONNECTIONS_MAX = 50
+T = TypeVar("T")
+_AMOUNTS = ("amount", "balance_before", "balance_after")
+
+
+class HttpLedger:
+    """See application.ports.Ledger. Use it as an async context manager."""
+
+    def __init__(
+        self,
+        url: str,
+        token: SecretStr,
+        asset: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._asset = asset
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers={"authorization": f"Bearer {token.get_secret_value()}"},
+            timeout=timeout_s,
+            transport=transport,
+            # The ledger is reached directly: a proxy of the environment has no business between.
+            trust_env=False,
+            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
+        )
+
+    async def __aenter__(self) -> HttpLedger:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def charge(self, purchase: Purchase) -> ChargeOutcome:
+        body = {
+            "user_id": purchase.user_id,
+            "deployment_id": purchase.deployment_id,
+            "service_id": purchase.service_id,
+            "service_name": purchase.service_name,
+            "amount": format_units(purchase.price, purchase.asset),
+        }
+        key = f"deployment:{purchase.deployment_id}:charge"
+        response = await self._send("POST", "/v1/charges", json=body, headers={"idempotency-key": key})
+        answer = _parsed(response)
+        if response.status_code == 201:
+            return self._read(lambda: Charged(_whole(answer["wallet"]["version"])))
+        if response.status_code == 402 and answer.get("code") == "insufficient_funds":
+            return self._read(lambda: self._no_cover(answer))
+        raise _unexpected(response)
+
+    async def wallet(self, user_id: str) -> Mapping[str, Any]:
+        response = await self._send("GET", f"/v1/wallets/{quote(user_id, safe='')}")
+        answer = _parsed(response)
+        if response.status_code != 200:
+            raise _unexpected(response)
+        return self._read(
+            lambda: {
+                **{name: self._units(answer[name]) for name in ("available", "held", "debt")},
+                "version": _whole(answer["version"]),
+            }
+        )
+
+    async def transactions(self, user_id: str, *, limit: int, cursor: str | None) -> Mapping[str, Any]:
+        parameters = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+        response = await self._send("GET", f"/v1/wallets/{quote(user_id, safe='')}/transactions", params=parameters)
+        answer = _parsed(response)
+        if response.status_code == 422 and answer.get("field") == "cursor":
+            raise InvalidField("cursor", "bad_cursor", "This is not a cursor that we gave")
+        if response.status_code != 200:
+            raise _unexpected(response)
+        return self._read(
+            lambda: {
+                "transactions": [self._row(row) for row in answer["transactions"]],
+                "next_cursor": answer["next_cursor"],
+            }
+        )
+
+    def _row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**row, **{name: self._units(row[name]) for name in _AMOUNTS}}
+
+    def _no_cover(self, answer: Mapping[str, Any]) -> NoCover:
+        required, available = self._units(answer["required"]), self._units(answer["available"])
+        return NoCover(required, available, _whole(answer["wallet_version"]))
+
+    def _units(self, amount: Any) -> int:
+        if not isinstance(amount, str):
+            raise TypeError("an amount is a decimal string")
+        return parse_units(amount, self._asset)
+
+    def _read(self, reading: Callable[[], T]) -> T:
+        """An answer that lacks something says nothing about what was done."""
+        try:
+            return reading()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LedgerAway(f"the ledger's answer makes no sense: {type(error).__name__}") from error
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return await self._client.request(method, path, **options)
+        except httpx.TimeoutException as error:
+            raise LedgerAway("the ledger did not answer in time") from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise LedgerAway(f"the ledger cannot be reached: {type(error).__name__}") from error
+
+
+def _parsed(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        answer = parse_exact(response.content)
+    except MalformedJson as error:
+        raise _unexpected(response) from error
+    if not isinstance(answer, dict):
+        raise _unexpected(response)
+    return answer
+
+
+def _unexpected(response: httpx.Response) -> LedgerAway:
+    return LedgerAway(f"the ledger answered {response.status_code}")
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("a version is a whole number")
+    return value

@@ -1,0 +1,41 @@
+"""Wallets as the ledger tells of them, told on to their owners: never an older one after a newer.
+
+Holds no balance: what a wallet has is asked of the ledger.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.messages import TransactionRow, WalletSnapshot
+
+from payments_api.adapters import live_events
+from payments_api.application import presenting
+
+_IS_NEWS = """
+INSERT INTO wallets_told (user_id, version) VALUES ($1, $2)
+ON CONFLICT (user_id) DO UPDATE SET version = excluded.version WHERE wallets_told.version < excluded.version
+RETURNING version
+"""
+
+
+async def tell(conn: Any, wallet: WalletSnapshot, transaction: TransactionRow | None) -> bool:
+    """Tell the owner, unless a newer wallet was told already. Takes the live lane: the last step."""
+    if await conn.fetchval(_IS_NEWS, wallet.user_id, wallet.version) is None:
+        return False
+    asset = wallet.available.asset
+    shown = presenting.balance(
+        asset,
+        available=wallet.available.units,
+        held=wallet.held.units,
+        debt=wallet.debt.units,
+        version=wallet.version,
+    )
+    shown["transaction"] = None if transaction is None else presenting.transaction(_in_units(transaction), asset)
+    await live_events.append(conn, wallet.user_id, "balance", shown)
+    return True
+
+
+def _in_units(row: TransactionRow) -> dict[str, Any]:
+    amounts = {name: getattr(row, name).units for name in ("amount", "balance_before", "balance_after")}
+    return {**row.model_dump(), **amounts}

@@ -1,0 +1,139 @@
+"""What the use cases need from outside, as Protocols; adapters and tests implement them.
+
+Amounts are integers of the asset's smallest unit throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+from chassis.errors import OperationalError
+
+from payments_api.domain.payment import Payment
+
+PurchaseState = Literal["requested", "charged", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Something to buy."""
+
+    id: str
+    name: str
+    description: str
+    asset: str
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's name for "the same request", with a hash of what it asked."""
+
+    key: str
+    request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """The ledger holds the price."""
+
+    wallet_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoCover:
+    """The ledger refused; nothing was changed."""
+
+    required: int
+    available: int
+    wallet_version: int
+
+
+ChargeOutcome: TypeAlias = Charged | NoCover
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """The intent to buy one deployment. ``refusal`` is there when the state is ``refused``."""
+
+    deployment_id: str
+    user_id: str
+    service_id: str
+    service_name: str
+    asset: str
+    price: int
+    state: PurchaseState
+    refusal: NoCover | None = None
+
+
+class Opened(NamedTuple):
+    """A purchase, and whether the request repeats an earlier one."""
+
+    purchase: Purchase
+    is_repeat: bool
+
+
+class LedgerAway(OperationalError):
+    """The ledger did not say what became of it; the same call with the same key may be repeated."""
+
+
+class Ledger(Protocol):
+    """The only owner of money."""
+
+    async def charge(self, purchase: Purchase) -> ChargeOutcome:
+        """Hold the price; the same purchase is charged once however often this is called. Raises LedgerAway."""
+        ...
+
+    async def wallet(self, user_id: str) -> Mapping[str, Any]:
+        """The wallet: ``available``, ``held``, ``debt`` in units, and ``version``. Raises LedgerAway."""
+        ...
+
+    async def transactions(self, user_id: str, *, limit: int, cursor: str | None) -> Mapping[str, Any]:
+        """A page of history: ``transactions`` (amounts in units) and ``next_cursor``.
+
+        Raises LedgerAway, and InvalidField for a cursor that is none.
+        """
+        ...
+
+
+class PurchaseDesk(Protocol):
+    """Where purchases are kept."""
+
+    async def open(
+        self, deployment_id: str, user_id: str, service: Service, key: IdempotencyKey | None, *, resume_after_s: float
+    ) -> Opened:
+        """Store the intent, committed when this returns; the earlier one when the key was used before.
+
+        Raises KeyReused when the key stands for another request.
+        """
+        ...
+
+    async def settle(self, deployment_id: str, outcome: ChargeOutcome) -> Purchase:
+        """Note the outcome, once; answers the purchase as it stands now."""
+        ...
+
+    async def take_due(self, limit: int, *, pause_s: float, pause_max_s: float) -> Sequence[Purchase]:
+        """Purchases without an outcome whose time has come; each comes again after a pause that doubles."""
+        ...
+
+
+class Checkout(Protocol):
+    """A gateway that can be asked for a page to pay on."""
+
+    def payment_url(self, payment_id: str, payment: Payment) -> str:
+        """Where the person pays."""
+        ...
+
+
+class PaymentStore(Protocol):
+    """Payments, by id; ``conn`` is the caller's transaction."""
+
+    async def load(self, conn: Any, payment_id: str) -> Payment: ...
+
+    async def save(self, conn: Any, state: Payment, commands: Sequence[Any]) -> Payment:
+        """Decide, append and show. Takes the log's lane: a transaction's last step but for live events."""
+        ...
+
+    async def find_by_reference(self, conn: Any, reference: str) -> str | None: ...

@@ -1,0 +1,51 @@
+"""Payments and deployments as their owner sees them; somebody else's is not there.
+
+Reads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from payments_api.application import presenting
+
+DEPLOYMENTS_MAX = 200
+
+_PAYMENT = "SELECT * FROM payments WHERE id = $1 AND user_id = $2"
+_PAYMENT_BY_REFERENCE = "SELECT * FROM payments WHERE reference = $1 AND user_id = $2"
+_DEPLOYMENT = "SELECT * FROM deployments WHERE id = $1 AND user_id = $2"
+_DEPLOYMENTS = "SELECT * FROM deployments WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"
+
+
+class Views:
+    """What the HTTP interface shows from this service's own tables."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self._pool = pool
+
+    async def payment(self, user_id: str, payment_id: str) -> Mapping[str, Any] | None:
+        """One payment of theirs."""
+        row = await self._pool.fetchrow(_PAYMENT, payment_id, user_id)
+        return None if row is None else presenting.payment(row)
+
+    async def payment_by_reference(self, user_id: str, reference: str) -> Mapping[str, Any] | None:
+        """One payment of theirs, by what they typed into a form."""
+        row = await self._pool.fetchrow(_PAYMENT_BY_REFERENCE, reference, user_id)
+        return None if row is None else presenting.payment(row)
+
+    async def deployment(self, user_id: str, deployment_id: str) -> Mapping[str, Any] | None:
+        """One deployment of theirs."""
+        row = await self._pool.fetchrow(_DEPLOYMENT, deployment_id, user_id)
+        return None if row is None else presenting.deployment(row)
+
+    async def deployments(self, user_id: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Their deployments, newest first."""
+        rows = await self._pool.fetch(_DEPLOYMENTS, user_id, min(limit, DEPLOYMENTS_MAX))
+        return [presenting.deployment(row) for row in rows]
+
+    async def is_reachable(self) -> bool:
+        """Whether the database answers. Raises what it raises when it does not."""
+        return bool(await self._pool.fetchval("SELECT true"))
