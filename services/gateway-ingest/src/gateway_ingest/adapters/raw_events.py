@@ -6,14 +6,14 @@ says something else under the same id is kept beside it, under the hash of what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
-from chassis.bus.port import OutgoingRecord
+from chassis.bus.headers import pack_headers
 from chassis.errors import OperationalError
-from chassis.outbox import enqueue
+from chassis.outbox import OUTBOX_LANE
 from chassis.postgres import is_data_error, is_transient
 
 from gateway_ingest.adapters.encryption import RawEventCipher
@@ -26,13 +26,29 @@ RETRY_AFTER_S = 2
 FIRST = b""
 CONTRADICTION = "event_id_reused"
 
-_INSERT = """
-INSERT INTO raw_events (gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at,
-                        key_id, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bytea[],
-                     $8::timestamptz[], $9::text[], $10::bytea[])
-ON CONFLICT DO NOTHING
-RETURNING gateway, event_id
+# One statement, one round trip: a transaction of five would be what limits us. What is to be published comes along,
+# for those events that turn out to be new. The lane is taken after the last row is in, and before positions are drawn.
+_KEEP = """
+WITH given AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bytea[],
+                         $8::timestamptz[], $9::text[], $10::bytea[], $11::text[], $12::bytea[], $13::bytea[],
+                         $14::bytea[]) WITH ORDINALITY
+        AS row (gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at, key_id, body,
+                topic, key, value, headers, place)
+), new AS (
+    INSERT INTO raw_events (gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at,
+                            key_id, body)
+    SELECT gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at, key_id, body FROM given
+    ON CONFLICT DO NOTHING
+    RETURNING gateway, event_id
+), lane AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock($15) FROM (SELECT count(*) FROM new) AS all_in
+), sent AS (
+    INSERT INTO outbox (topic, key, value, headers)
+    SELECT topic, key, value, headers FROM lane, given JOIN new USING (gateway, event_id)
+    WHERE topic IS NOT NULL ORDER BY place
+)
+SELECT gateway, event_id FROM new
 """
 _KEPT = """
 SELECT gateway, event_id, verdict, content_hash FROM raw_events
@@ -64,50 +80,36 @@ class PostgresEventStore:
         """See the port."""
         BATCH_SIZE.observe(len(events))
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
-                outcomes, records = await self._keep(connection, events)
-                await enqueue(connection, records)
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                return await self._keep(connection, events)
         except Exception as error:
             raise _translated(error) from error
-        if records:
-            self._on_kept()
-        return outcomes
 
-    async def _keep(
-        self, connection: Any, events: Sequence[ReceivedEvent]
-    ) -> tuple[Sequence[Outcome], Sequence[OutgoingRecord]]:
+    async def _keep(self, connection: Any, events: Sequence[ReceivedEvent]) -> Sequence[Outcome]:
         firsts = _first_of_each(events)
-        # In one order everywhere: two processes that insert the same events wait for each other, and never in a ring.
-        rows = await self._insert(connection, [firsts[key] for key in sorted(firsts)], FIRST)
-        new = {id(firsts[row["gateway"], row["event_id"]]) for row in rows}
-        records = _records(event for event in events if id(event) in new)
-        outcomes = {place: Outcome.NEW for place, event in enumerate(events) if id(event) in new}
-        seen_before = {place: event for place, event in enumerate(events) if place not in outcomes}
-        if seen_before:
-            later, more = await self._look_again(connection, seen_before)
-            outcomes |= later
-            records += more
-        return [outcomes[place] for place in range(len(events))], records
+        new = await self._insert(connection, firsts, FIRST)
+        outcomes = [Outcome.NEW if _key(event) in new and firsts[_key(event)] is event else None for event in events]
+        seen_before = {place: events[place] for place, outcome in enumerate(outcomes) if outcome is None}
+        if not seen_before:
+            return [outcome for outcome in outcomes if outcome is not None]
+        later = await self._look_again(connection, seen_before)
+        return [outcome or later[place] for place, outcome in enumerate(outcomes)]
 
-    async def _look_again(
-        self, connection: Any, events: Mapping[int, ReceivedEvent]
-    ) -> tuple[dict[int, Outcome], list[OutgoingRecord]]:
+    async def _look_again(self, connection: Any, events: Mapping[int, ReceivedEvent]) -> Mapping[int, Outcome]:
         """Events whose id is known: the same again, or something else under the same id."""
         kept = await self._kept(connection, list(events.values()))
         outcomes: dict[int, Outcome] = {}
-        records: list[OutgoingRecord] = []
         for place, event in events.items():
             known = kept.setdefault(_key(event), [])
             if any(row.content_hash == event.content_hash for row in known):
                 outcomes[place] = Outcome.REPEAT
                 continue
             judged, outcomes[place] = second_judgement(
-                event, published=any(row.verdict == "published" for row in known)
+                event, published=any(row.verdict == Verdict.PUBLISHED for row in known)
             )
-            if await self._insert(connection, [judged], event.content_hash):
-                records += _records([judged])
-            known.append(_Kept(judged.content_hash, judged.verdict.value))
-        return outcomes, records
+            await self._insert(connection, {_key(event): judged}, event.content_hash)
+            known.append(_Kept(judged.content_hash, judged.verdict))
+        return outcomes
 
     async def _kept(self, connection: Any, events: Sequence[ReceivedEvent]) -> dict[Key, list[_Kept]]:
         gateways, ids = [event.gateway for event in events], [event.event_id for event in events]
@@ -117,22 +119,30 @@ class PostgresEventStore:
             kept.setdefault((row["gateway"], row["event_id"]), []).append(found)
         return kept
 
-    async def _insert(self, connection: Any, events: Sequence[ReceivedEvent], variant: bytes) -> Sequence[Any]:
-        encrypt = self._cipher.encrypt
-        rows: Sequence[Any] = await connection.fetch(
-            _INSERT,
-            [event.gateway for event in events],
-            [event.event_id for event in events],
-            [variant] * len(events),
-            [event.event_type for event in events],
-            [event.verdict.value for event in events],
-            [event.reason for event in events],
-            [event.content_hash for event in events],
-            [event.received_at for event in events],
-            [self._cipher.current_key_id] * len(events),
-            [encrypt(event.gateway, event.event_id, event.body) for event in events],
+    async def _insert(self, connection: Any, events: Mapping[Key, ReceivedEvent], variant: bytes) -> set[Key]:
+        """Keep those that are not there yet, with what is to be published of them; answers which. Durable then."""
+        # In one order everywhere: two processes that insert the same events wait for each other, and never in a ring.
+        rows = [self._row(events[key], variant) for key in sorted(events)]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        new = {(row[0], row[1]) for row in await connection.fetch(_KEEP, *columns, OUTBOX_LANE)}
+        if any(events[key].fact is not None for key in new):
+            self._on_kept()
+        return new
+
+    def _row(self, event: ReceivedEvent, variant: bytes) -> tuple[Any, ...]:
+        return (
+            event.gateway,
+            event.event_id,
+            variant,
+            event.event_type,
+            event.verdict,
+            event.reason,
+            event.content_hash,
+            event.received_at,
+            self._cipher.current_key_id,
+            self._cipher.encrypt(event.gateway, event.event_id, event.body),
+            *_outgoing(event),
         )
-        return rows
 
 
 def second_judgement(event: ReceivedEvent, *, published: bool) -> tuple[ReceivedEvent, Outcome]:
@@ -157,8 +167,12 @@ def _key(event: ReceivedEvent) -> Key:
     return event.gateway, event.event_id
 
 
-def _records(events: Iterable[ReceivedEvent]) -> list[OutgoingRecord]:
-    return [to_record(event, event.fact) for event in events if event.fact is not None]
+def _outgoing(event: ReceivedEvent) -> tuple[str | None, bytes | None, bytes | None, bytes | None]:
+    """The outbox's columns; none where nothing is to be published."""
+    if event.fact is None:
+        return None, None, None, None
+    record = to_record(event, event.fact)
+    return record.topic, record.key, record.value, pack_headers(record.headers)
 
 
 def _translated(error: Exception) -> Exception:

@@ -1,4 +1,4 @@
-"""What the ledger answers: bodies of success, and refusals as problem documents. Kept under idempotency keys as they are."""
+"""What the ledger answers: bodies of success, and refusals as problem documents, kept as they are under their keys."""
 
 from __future__ import annotations
 
