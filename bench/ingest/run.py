@@ -63,9 +63,7 @@ def webhook(number: int) -> bytes:
 HELLO = b"GET /hello HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\n\r\n"
 
 
-async def measure(
-    ingest_port: int, hello_port: int, options: argparse.Namespace
-) -> tuple[list[Round], list[Round]]:
+async def measure(ingest_port: int, hello_port: int, options: argparse.Namespace) -> tuple[list[Round], list[Round]]:
     """Rounds of both, in turns."""
     count, connections = options.requests, options.connections
     await run_round(hello_port, [HELLO] * WARM_UP_REQUESTS, connections)
@@ -140,7 +138,9 @@ def main() -> None:
     ):
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ours, limits = runner.run(measure(ingest_port, hello_port, options))
-        asyncio.run(verify_durable(access["gateway_ingest"].app_dsn, WARM_UP_REQUESTS + options.requests * options.rounds))
+        asyncio.run(
+            verify_durable(access["gateway_ingest"].app_dsn, WARM_UP_REQUESTS + options.requests * options.rounds)
+        )
     line = json.dumps(report(ours, limits, options))
     if options.record:
         HISTORY.parent.mkdir(exist_ok=True)

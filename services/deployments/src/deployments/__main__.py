@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
+
 from chassis.http import serve_http
 from chassis.logging import configure_logging
 from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal, Task, main, run
 from chassis.settings import SettingsError, load
-
 from deployments.bootstrap import Parts, make_worker, open_parts, relay_tasks
 from deployments.entrypoints.bus.handlers import make_consumer
 from deployments.entrypoints.http.routes import make_app

@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncpg
 import structlog
+
 from chassis.bus import Bus, open_bus
 from chassis.bus.port import Producer
 from chassis.bus.retry import Backoff
@@ -25,8 +26,6 @@ from chassis.postgres import open_pool
 from chassis.relay import Relay, RelaySource
 from chassis.runtime import StopSignal, Task
 from chassis.settings import SettingsError
-from eventstore.postgres import PostgresEventStore
-
 from deployments.adapters.catalogue import read_catalogue
 from deployments.adapters.grid_http import HttpGrid
 from deployments.adapters.job_queue import PostgresJobQueue
@@ -39,6 +38,7 @@ from deployments.application.requesting import RequestTaker
 from deployments.application.worker import Worker, WorkerLimits
 from deployments.projections.views import Views
 from deployments.settings import DeploymentsSettings
+from eventstore.postgres import PostgresEventStore
 
 POOL_SPARE = 10
 """Connections beyond the worker's: for the consumer, two relays and HTTP."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from chassis.settings import ServiceSettings
 from pydantic import Field, HttpUrl
+
+from chassis.settings import ServiceSettings
 
 PORT = 8003
 

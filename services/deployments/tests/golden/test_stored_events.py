@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eventsourcing.persistence import StoredEvent
+
 from deployments.adapters.publishing import translate
 from deployments.adapters.repository import event_mapper
 from deployments.domain.events import EVENT_TYPES, DeploymentEvent
-from eventsourcing.persistence import StoredEvent
 
 FILES = sorted((Path(__file__).parent / "events").glob("*.json"))
 

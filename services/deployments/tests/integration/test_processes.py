@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+
 from chassis.bus.port import OutgoingRecord
 from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from chassis.bus.postgres_log import PostgresLogBus

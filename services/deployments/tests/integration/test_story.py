@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from chassis.runtime import StopSignal
 from contracts.messages import DeploymentRequested
 from deployments.application.worker import WorkerLimits

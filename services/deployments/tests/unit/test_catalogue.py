@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from chassis.settings import SettingsError
 from deployments.adapters.catalogue import read_catalogue
 

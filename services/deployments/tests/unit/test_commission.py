@@ -6,9 +6,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from deployments.domain.commission import split_price
 from hypothesis import given
 from hypothesis import strategies as st
+
+from deployments.domain.commission import split_price
 
 AMOUNTS = st.integers(min_value=0, max_value=10**30)
 RATES = st.decimals(min_value=0, max_value=1, places=6)

@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from deployments.domain import deployment as life
-from deployments.domain import events
 from hypothesis import given
 from hypothesis import strategies as st
+
+from deployments.domain import deployment as life
+from deployments.domain import events
 from testkit.scenario import Scenario
 
 STREAM = "deployment:d-1"

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+
 from chassis.clock import ManualClock
 from deployments.adapters.grid_http import HttpGrid
 from deployments.application.ports import GridRefused, GridState, GridUnavailable, NameDestroyed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from deployments.application.provisioning import Pace
 from hypothesis import given
 from hypothesis import strategies as st
+
+from deployments.application.provisioning import Pace
 
 PACE = Pace(poll_first_s=0.2, poll_longest_s=5, backoff_first_s=0.5, backoff_longest_s=60)
 

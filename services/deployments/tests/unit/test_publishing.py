@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from chassis.clock import ManualClock
 from contracts import messages
 from contracts.envelope import Envelope

@@ -26,7 +26,6 @@ from gateway_ingest.adapters.encryption import RawEventCipher
 from gateway_ingest.adapters.gateways import demo, stripe
 from gateway_ingest.adapters.kept_events import KeptEvents
 from gateway_ingest.adapters.raw_events import PostgresEventStore
-from gateway_ingest.application.group_commit import GroupCommit
 from gateway_ingest.application.intake import Intake
 from gateway_ingest.application.ports import GatewayPort
 from gateway_ingest.settings import IngestSettings, split_secrets
@@ -103,7 +102,7 @@ async def build(settings: IngestSettings, *, clock: Clock | None = None) -> Asyn
         yield Service(
             settings=settings,
             pool=pool,
-            intake=Intake(GroupCommit(store.keep), clock or SystemClock()),
+            intake=Intake(store, clock or SystemClock()),
             gateways=_gateways(settings),
             kept=KeptEvents(pool, cipher),
             committed=committed,

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+
 from chassis.clock import ManualClock
 from embedded.grid_simulator.app import create_simulator
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from embedded.postgres_server import PostgresServer, ServerInfo
 from embedded.postmaster import postmaster_status, serves
 from embedded.server_account import PostgresServerError

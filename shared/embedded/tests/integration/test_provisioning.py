@@ -5,6 +5,7 @@ import secrets
 
 import asyncpg
 import pytest
+
 from embedded.provisioning import DatabaseAccess, dsn_for, provision
 from testkit.postgres import TestPostgres
 

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from embedded.server_account import (
     PostgresServerError,
     reachable_binaries,

@@ -43,9 +43,7 @@ class PostgresHarness:
 @pytest.mark.asyncio
 class TestPostgresEventStore(EventStoreConformance):
     @pytest_asyncio.fixture
-    async def harness(
-        self, events_database: DatabaseAccess, pool: asyncpg.Pool[Any]
-    ) -> AsyncIterator[PostgresHarness]:
+    async def harness(self, events_database: DatabaseAccess, pool: asyncpg.Pool[Any]) -> AsyncIterator[PostgresHarness]:
         opened = PostgresHarness(events_database.app_dsn, pool)
         yield opened
         await opened.close()

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from chassis.settings import SettingsError
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, field_validator
 
+from chassis.settings import SettingsError
 from deployments.domain.events import GridSpec
 
 

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 import httpx
-from chassis.dead_letters import storable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chassis.dead_letters import storable
 from deployments.application.ports import GridRefused, GridState, GridStatus, GridUnavailable, NameDestroyed
 from deployments.domain.events import GridSpec
 

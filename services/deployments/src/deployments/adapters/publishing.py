@@ -12,10 +12,9 @@ from chassis.bus.port import OutgoingRecord
 from contracts import messages
 from contracts.amounts import Money
 from contracts.messages.deployments import DeploymentMessage
-from eventstore.port import EventStore, RecordedEvent
-
 from deployments.adapters.repository import deployment_of, event_mapper
 from deployments.domain import events
+from eventstore.port import EventStore, RecordedEvent
 
 SOURCE = "deployments"
 

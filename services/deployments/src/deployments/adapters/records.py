@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
-from chassis.errors import OperationalError
-from eventstore.port import VersionConflict
 
+from chassis.errors import OperationalError
 from deployments.adapters.job_queue import PostgresJobQueue
 from deployments.adapters.repository import DeploymentRepository
 from deployments.application.ports import JobChange, Lease
 from deployments.domain.deployment import Command, Deployment, decide
+from eventstore.port import VersionConflict
 
 
 class RequestRecords:

@@ -9,11 +9,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from eventstore.mapper import EventMapper
-from eventstore.port import EventStore
-
 from deployments.domain.deployment import Deployment, evolve
 from deployments.domain.events import EVENT_TYPES, DeploymentEvent
+from eventstore.mapper import EventMapper
+from eventstore.port import EventStore
 
 STREAM_PREFIX = "deployment:"
 

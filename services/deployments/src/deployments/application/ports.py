@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeAlias
 
 from chassis.errors import OperationalError
-
 from deployments.domain.deployment import Command, Deployment
 from deployments.domain.events import GridSpec
 

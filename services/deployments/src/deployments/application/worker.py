@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
+
 from chassis.bus.retry import Backoff, passes
 from chassis.runtime import StopSignal
-
 from deployments.application.ports import JobQueue, Lease, LeaseLost
 
 log = structlog.get_logger("worker")
@@ -130,7 +130,7 @@ class Worker:
         while True:
             await asyncio.sleep(self._limits.lease_s / RENEWALS_PER_LEASE)
             try:
-                if False:
+                if not await self._queue.renew(lease, lease_s=self._limits.lease_s):
                     return
             except Exception as error:
                 if not passes(error):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import asyncpg
+
 from contracts.amounts import format_units
 
 JobStatus = Literal["open", "done"]

@@ -15,11 +15,12 @@ from chassis.bus.headers import pack_headers
 from chassis.errors import OperationalError
 from chassis.outbox import OUTBOX_LANE
 from chassis.postgres import is_data_error, is_transient
+from contracts.topics import PAYMENTS
 
 from gateway_ingest.adapters.encryption import RawEventCipher
 from gateway_ingest.adapters.publishing import to_record
 from gateway_ingest.application.counting import BATCH_SIZE
-from gateway_ingest.application.ports import Outcome, ReceivedEvent, UnstorableEvent, Verdict
+from gateway_ingest.application.ports import Outcome, ReceivedEvent, SealedEvent, UnstorableEvent, Verdict
 
 ACQUIRE_TIMEOUT_S = 2.0
 RETRY_AFTER_S = 2
@@ -30,23 +31,22 @@ CONTRADICTION = "event_id_reused"
 # for those events that turn out to be new. The lane is taken after the last row is in, and before positions are drawn.
 _KEEP = """
 WITH given AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bytea[],
-                         $8::timestamptz[], $9::text[], $10::bytea[], $11::text[], $12::bytea[], $13::bytea[],
-                         $14::bytea[]) WITH ORDINALITY
-        AS row (gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at, key_id, body,
-                topic, key, value, headers, place)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[],
+                         $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[]) WITH ORDINALITY
+        AS row (gateway, event_id, event_type, verdict, reason, content_hash, received_at, body, key, value, headers,
+                place)
 ), new AS (
-    INSERT INTO raw_events (gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at,
-                            key_id, body)
-    SELECT gateway, event_id, variant, event_type, verdict, reason, content_hash, received_at, key_id, body FROM given
+    INSERT INTO raw_events (gateway, event_id, event_type, verdict, reason, content_hash, received_at, body,
+                            variant, key_id)
+    SELECT gateway, event_id, event_type, verdict, reason, content_hash, received_at, body, $12, $13 FROM given
     ON CONFLICT DO NOTHING
     RETURNING gateway, event_id
 ), lane AS MATERIALIZED (
     SELECT pg_advisory_xact_lock($15) FROM (SELECT count(*) FROM new) AS all_in
 ), sent AS (
     INSERT INTO outbox (topic, key, value, headers)
-    SELECT topic, key, value, headers FROM lane, given JOIN new USING (gateway, event_id)
-    WHERE topic IS NOT NULL ORDER BY place
+    SELECT $14, key, value, headers FROM lane, given JOIN new USING (gateway, event_id)
+    WHERE key IS NOT NULL ORDER BY place
 )
 SELECT gateway, event_id FROM new
 """
@@ -76,24 +76,47 @@ class PostgresEventStore:
         self._cipher = cipher
         self._on_kept = on_kept or (lambda: None)
 
-    async def keep(self, events: Sequence[ReceivedEvent]) -> Sequence[Outcome]:
+    def seal(self, event: ReceivedEvent) -> SealedEvent:
         """See the port."""
-        BATCH_SIZE.observe(len(events))
+        body = self._cipher.encrypt(event.gateway, event.event_id, event.body)
+        row = (
+            event.gateway,
+            event.event_id,
+            event.event_type,
+            event.verdict,
+            event.reason,
+            event.content_hash,
+            event.received_at,
+            body,
+            *_outgoing(event),
+        )
+        return SealedEvent(event, row)
+
+    async def keep(self, sealed: Sequence[SealedEvent]) -> Sequence[Outcome]:
+        """See the port."""
+        BATCH_SIZE.observe(len(sealed))
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                return await self._keep(connection, events)
+                return await self._keep(connection, sealed)
         except Exception as error:
             raise _translated(error) from error
 
-    async def _keep(self, connection: Any, events: Sequence[ReceivedEvent]) -> Sequence[Outcome]:
-        firsts = _first_of_each(events)
+    async def _keep(self, connection: Any, sealed: Sequence[SealedEvent]) -> Sequence[Outcome]:
+        firsts: dict[Key, SealedEvent] = {}
+        for one in sealed:
+            firsts.setdefault(_key(one.event), one)
         new = await self._insert(connection, firsts, FIRST)
-        outcomes = [Outcome.NEW if _key(event) in new and firsts[_key(event)] is event else None for event in events]
-        seen_before = {place: events[place] for place, outcome in enumerate(outcomes) if outcome is None}
-        if not seen_before:
-            return [outcome for outcome in outcomes if outcome is not None]
-        later = await self._look_again(connection, seen_before)
-        return [outcome or later[place] for place, outcome in enumerate(outcomes)]
+        outcomes: dict[int, Outcome] = {}
+        seen_before: dict[int, ReceivedEvent] = {}
+        for place, one in enumerate(sealed):
+            key = _key(one.event)
+            if key in new and firsts[key] is one:
+                outcomes[place] = Outcome.NEW
+            else:
+                seen_before[place] = one.event
+        if seen_before:
+            outcomes |= await self._look_again(connection, seen_before)
+        return [outcomes[place] for place in range(len(sealed))]
 
     async def _look_again(self, connection: Any, events: Mapping[int, ReceivedEvent]) -> Mapping[int, Outcome]:
         """Events whose id is known: the same again, or something else under the same id."""
@@ -107,7 +130,7 @@ class PostgresEventStore:
             judged, outcomes[place] = second_judgement(
                 event, published=any(row.verdict == Verdict.PUBLISHED for row in known)
             )
-            await self._insert(connection, {_key(event): judged}, event.content_hash)
+            await self._insert(connection, {_key(event): self.seal(judged)}, event.content_hash)
             known.append(_Kept(judged.content_hash, judged.verdict))
         return outcomes
 
@@ -119,30 +142,17 @@ class PostgresEventStore:
             kept.setdefault((row["gateway"], row["event_id"]), []).append(found)
         return kept
 
-    async def _insert(self, connection: Any, events: Mapping[Key, ReceivedEvent], variant: bytes) -> set[Key]:
+    async def _insert(self, connection: Any, sealed: Mapping[Key, SealedEvent], variant: bytes) -> set[Key]:
         """Keep those that are not there yet, with what is to be published of them; answers which. Durable then."""
         # In one order everywhere: two processes that insert the same events wait for each other, and never in a ring.
-        rows = [self._row(events[key], variant) for key in sorted(events)]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        new = {(row[0], row[1]) for row in await connection.fetch(_KEEP, *columns, OUTBOX_LANE)}
-        if any(events[key].fact is not None for key in new):
+        columns = zip(*(sealed[key].row for key in sorted(sealed)), strict=True)
+        rows = await connection.fetch(
+            _KEEP, *map(list, columns), variant, self._cipher.current_key_id, PAYMENTS, OUTBOX_LANE
+        )
+        new = {(row[0], row[1]) for row in rows}
+        if any(sealed[key].event.fact is not None for key in new):
             self._on_kept()
         return new
-
-    def _row(self, event: ReceivedEvent, variant: bytes) -> tuple[Any, ...]:
-        return (
-            event.gateway,
-            event.event_id,
-            variant,
-            event.event_type,
-            event.verdict,
-            event.reason,
-            event.content_hash,
-            event.received_at,
-            self._cipher.current_key_id,
-            self._cipher.encrypt(event.gateway, event.event_id, event.body),
-            *_outgoing(event),
-        )
 
 
 def second_judgement(event: ReceivedEvent, *, published: bool) -> tuple[ReceivedEvent, Outcome]:
@@ -156,23 +166,16 @@ def second_judgement(event: ReceivedEvent, *, published: bool) -> tuple[Received
     return replace(event, verdict=Verdict.QUARANTINED, reason=CONTRADICTION, fact=None), Outcome.CONTRADICTS
 
 
-def _first_of_each(events: Sequence[ReceivedEvent]) -> dict[Key, ReceivedEvent]:
-    firsts: dict[Key, ReceivedEvent] = {}
-    for event in events:
-        firsts.setdefault(_key(event), event)
-    return firsts
-
-
 def _key(event: ReceivedEvent) -> Key:
     return event.gateway, event.event_id
 
 
-def _outgoing(event: ReceivedEvent) -> tuple[str | None, bytes | None, bytes | None, bytes | None]:
+def _outgoing(event: ReceivedEvent) -> tuple[bytes | None, bytes | None, bytes | None]:
     """The outbox's columns; none where nothing is to be published."""
     if event.fact is None:
-        return None, None, None, None
+        return None, None, None
     record = to_record(event, event.fact)
-    return record.topic, record.key, record.value, pack_headers(record.headers)
+    return record.key, record.value, pack_headers(record.headers)
 
 
 def _translated(error: Exception) -> Exception:

@@ -15,8 +15,8 @@ from chassis.clock import Clock
 from chassis.errors import DomainError
 
 from gateway_ingest.application import counting
-from gateway_ingest.application.group_commit import GroupCommit
-from gateway_ingest.application.ports import GatewayPort, Outcome, ReceivedEvent, Verdict
+from gateway_ingest.application.group_commit import QUEUE_MAX_ITEMS, GroupCommit
+from gateway_ingest.application.ports import EventStore, GatewayPort, Outcome, ReceivedEvent, SealedEvent, Verdict
 from gateway_ingest.domain.facts import Confirmed, Failed, Ignored, Odd, Reading, Refunded, content_hash
 from gateway_ingest.domain.signatures import InvalidSignature, verify
 
@@ -37,17 +37,18 @@ class GatewayNotConfigured(DomainError):
 
 
 class Intake:
-    """The use case. ``commit`` writes many events in one transaction."""
+    """The use case. Events that come at the same time are written together."""
 
-    def __init__(self, commit: GroupCommit[ReceivedEvent, Outcome], clock: Clock) -> None:
-        self._commit = commit
+    def __init__(self, store: EventStore, clock: Clock, *, queue_max_items: int = QUEUE_MAX_ITEMS) -> None:
+        self._store = store
+        self._commit: GroupCommit[SealedEvent, Outcome] = GroupCommit(store.keep, queue_max_items=queue_max_items)
         self._clock = clock
 
     async def take(self, gateway: GatewayPort, signature: bytes | None, body: bytes) -> Outcome:
         """Keep the webhook. Raises WebhookRefused, GatewayNotConfigured, OperationalError."""
         self._prove_genuine(gateway, signature, body)
         received = self._understand(gateway, body)
-        outcome = await self._commit.submit(received)
+        outcome = await self._commit.submit(self._store.seal(received))
         _tell(received, outcome)
         return outcome
 

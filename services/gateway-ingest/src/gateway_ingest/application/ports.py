@@ -66,11 +66,23 @@ class UnstorableEvent(Exception):
     """The database refuses a value of some event of the batch; nothing of the batch is stored."""
 
 
-class EventStore(Protocol):
-    """Keeps events for ever, and what is to be published with them, in one transaction."""
+@dataclass(frozen=True, slots=True)
+class SealedEvent:
+    """An event with its row made ready: encrypted, translated. ``row`` is the store's own."""
 
-    async def keep(self, events: Sequence[ReceivedEvent]) -> Sequence[Outcome]:
-        """Durable for all when this returns; an outcome each, in order.
+    event: ReceivedEvent
+    row: tuple[Any, ...]
+
+
+class EventStore(Protocol):
+    """Keeps events for ever, and what is to be published with them."""
+
+    def seal(self, event: ReceivedEvent) -> SealedEvent:
+        """Make the row ready: done per event while an earlier write runs, so that a write only has to send."""
+        ...
+
+    async def keep(self, sealed: Sequence[SealedEvent]) -> Sequence[Outcome]:
+        """Each event with its message is durable when this returns; an outcome each, in order.
 
         Raises OperationalError when the database is away (some may be stored or not), UnstorableEvent.
         """

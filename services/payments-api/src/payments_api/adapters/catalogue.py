@@ -13,10 +13,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
-from chassis.settings import SettingsError
-from contracts.amounts import AMOUNT_MAX, Asset, parse_positive_units, parse_units
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, ValidationError
 
+from chassis.settings import SettingsError
+from contracts.amounts import AMOUNT_MAX, Asset, parse_positive_units, parse_units
 from payments_api.application.ports import Service
 from payments_api.domain.quotes import Terms
 

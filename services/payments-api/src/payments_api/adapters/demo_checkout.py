@@ -9,8 +9,7 @@ import hmac
 from urllib.parse import urlencode
 
 from contracts.amounts import Asset
-
-from payments_api.domain.payment import Payment
+from payments_api.domain.payment import Initiate
 
 GATEWAY = "demo"
 
@@ -22,9 +21,8 @@ class DemoCheckout:
         self._url = gateway_url.rstrip("/")
         self._secret = secret
 
-    def payment_url(self, payment_id: str, payment: Payment) -> str:
+    def payment_url(self, payment_id: str, payment: Initiate) -> str:
         """``<gateway>/pay?…&signature=``; the amount counts the currency's smallest unit."""
-        assert payment.quote is not None, "a payment that was begun has a quote"
         query = urlencode(
             {
                 "payment_id": payment_id,

@@ -1,7 +1,7 @@
 """Deployments as the messages tell of them, brought onto the rows that people see.
 
-Messages come from two services, repeated and in any order: the parts of the price are taken whenever they come, a status
-only when it is newer than the one shown and that one is no end. Each function runs in the caller's transaction.
+Messages come from two services, repeated and in any order: the parts of the price are taken whenever they come, a
+status only when it is newer than the one shown and that one is no end. All in the caller's transaction.
 """
 
 from __future__ import annotations

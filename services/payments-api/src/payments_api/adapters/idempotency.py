@@ -10,7 +10,6 @@ import hashlib
 from typing import Any, NamedTuple
 
 from chassis.errors import OperationalError
-
 from payments_api.application.ports import IdempotencyKey
 from payments_api.application.refusals import KeyReused
 

@@ -1,6 +1,7 @@
 """The ledger over HTTP. Every outcome becomes one of the port's words; what is not understood counts as not known.
 
-Asks once per call, within a time limit: repeating is the purchase process's business. Amounts travel as decimal strings.
+Asks once per call, within a time limit: repeating is the purchase process's business. Amounts travel as decimal
+strings.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
+from pydantic import SecretStr
+
 from chassis.errors import InvalidField
 from chassis.http import MalformedJson, parse_exact
 from contracts.amounts import format_units, parse_units
-from pydantic import SecretStr
-
 from payments_api.application.ports import Charged, ChargeOutcome, LedgerAway, NoCover, Purchase
 
 TIMEOUT_S = 2.0

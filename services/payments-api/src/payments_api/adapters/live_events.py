@@ -1,7 +1,7 @@
 """Writes what people's browsers hear, in the transaction of the change.
 
-Appending takes a lane and holds it to the commit, so that id order is commit order and who reads forward misses nothing.
-It is the last lock of every transaction of this service.
+Appending takes a lane and holds it to the commit, so that id order is commit order and who reads forward misses
+nothing. It is the last lock of every transaction of this service.
 """
 
 from __future__ import annotations
@@ -13,18 +13,13 @@ from chassis.http import encode_exact
 
 LIVE_LANE = 0x6C697665_6C616E65
 """Number of the advisory lock, per database."""
-CHANNEL = "live_events"
 RETAIN_S = 7 * 86_400
 PRUNE_MAX_ROWS = 5_000
 
 Kind = Literal["balance", "payment", "deployment"]
 
 _LANE = "SELECT pg_advisory_xact_lock($1)"
-# The notification is a hint for who waits; it is sent with the commit.
-_APPEND = f"""
-WITH appended AS (INSERT INTO live_events (user_id, kind, data) VALUES ($1, $2, $3) RETURNING id)
-SELECT id, pg_notify('{CHANNEL}', '') FROM appended
-"""  # noqa: S608 - the channel is ours
+_APPEND = "INSERT INTO live_events (user_id, kind, data) VALUES ($1, $2, $3)"
 _PRUNE = """
 WITH gone AS (
     DELETE FROM live_events WHERE id IN (

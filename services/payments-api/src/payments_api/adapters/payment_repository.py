@@ -1,6 +1,7 @@
 """Payments in the event store, with their row for readers and the live event in the same transaction.
 
-The stream is ``payment:<id>``. ``save`` takes the log's lane and then the live one: it must be a transaction's last step.
+The stream is ``payment:<id>``. ``save`` takes the log's lane and then the live one: it must be a transaction's last
+step.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from chassis.clock import Clock
 from chassis.errors import OperationalError
 from eventstore.mapper import EventMapper
 from eventstore.port import EventStore, VersionConflict
-
 from payments_api.adapters import live_events
 from payments_api.application import presenting
 from payments_api.application.initiating import STREAM_PREFIX, payment_of

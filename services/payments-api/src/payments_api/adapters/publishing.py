@@ -14,7 +14,6 @@ from chassis.bus.port import OutgoingRecord
 from contracts import messages
 from contracts.amounts import Money
 from eventstore.port import EventStore, RecordedEvent
-
 from payments_api.adapters.payment_repository import event_mapper
 from payments_api.application.initiating import payment_of
 from payments_api.domain import events

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
+
 from chassis.clock import Clock
 
 TOKEN_MAX_CHARS = 256

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.messages import TransactionRow, WalletSnapshot
-
 from payments_api.adapters import live_events
 from payments_api.application import presenting
 
@@ -19,10 +18,13 @@ RETURNING version
 """
 
 
-async def tell(conn: Any, wallet: WalletSnapshot, transaction: TransactionRow | None) -> bool:
-    """Tell the owner, unless a newer wallet was told already. Takes the live lane: the last step."""
-    if await conn.fetchval(_IS_NEWS, wallet.user_id, wallet.version) is None:
-        return False
+async def is_news(conn: Any, wallet: WalletSnapshot) -> bool:
+    """Whether no newer wallet was told yet; from now on none that is older will be. Ask before any lane is taken."""
+    return await conn.fetchval(_IS_NEWS, wallet.user_id, wallet.version) is not None
+
+
+async def tell(conn: Any, wallet: WalletSnapshot, transaction: TransactionRow | None) -> None:
+    """Tell the owner. Takes the live lane: the last step."""
     asset = wallet.available.asset
     shown = presenting.balance(
         asset,
@@ -33,7 +35,6 @@ async def tell(conn: Any, wallet: WalletSnapshot, transaction: TransactionRow | 
     )
     shown["transaction"] = None if transaction is None else presenting.transaction(_in_units(transaction), asset)
     await live_events.append(conn, wallet.user_id, "balance", shown)
-    return True
 
 
 def _in_units(row: TransactionRow) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 import httpx
+
 from chassis.errors import OperationalError
 
 TIMEOUT_S = 8.0

@@ -11,7 +11,6 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.errors import InvalidField
 from chassis.ids import IdFactory
-
 from payments_api.application.ports import Checkout, PaymentStore
 from payments_api.application.refusals import NotHereYet, UnknownGateway
 from payments_api.domain.payment import Initiate, OpenCheckout, Payment
@@ -66,5 +65,5 @@ class Initiating:
             raise InvalidField("amount", "too_small", "must be worth at least one unit of credit")
         state = await self._store.load(conn, payment_id)
         initiate = Initiate(user_id, self._new_reference(), gateway, quote)
-        state = await self._store.save(conn, state, [initiate])
-        return await self._store.save(conn, state, [OpenCheckout(checkout.payment_url(payment_id, state))])
+        open_checkout = OpenCheckout(checkout.payment_url(payment_id, initiate))
+        return await self._store.save(conn, state, [initiate, open_checkout])

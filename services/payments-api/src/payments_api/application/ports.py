@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from chassis.errors import OperationalError
-
-from payments_api.domain.payment import Payment
+from payments_api.domain.payment import Initiate, Payment
 
 PurchaseState = Literal["requested", "charged", "refused"]
 
@@ -122,7 +121,7 @@ class PurchaseDesk(Protocol):
 class Checkout(Protocol):
     """A gateway that can be asked for a page to pay on."""
 
-    def payment_url(self, payment_id: str, payment: Payment) -> str:
+    def payment_url(self, payment_id: str, payment: Initiate) -> str:
         """Where the person pays."""
         ...
 

@@ -10,10 +10,10 @@ import asyncio
 from dataclasses import dataclass
 
 import structlog
+
 from chassis.bus.retry import Backoff, passes
 from chassis.ids import IdFactory
 from chassis.runtime import StopSignal
-
 from payments_api.application.ports import IdempotencyKey, Ledger, Opened, Purchase, PurchaseDesk, Service
 from payments_api.application.refusals import OutcomeUnknown
 
@@ -38,9 +38,7 @@ class Patience:
 class Purchasing:
     """The use case behind "buy now" with credits."""
 
-    def __init__(
-        self, desk: PurchaseDesk, ledger: Ledger, ids: IdFactory, *, patience: Patience | None = None
-    ) -> None:
+    def __init__(self, desk: PurchaseDesk, ledger: Ledger, ids: IdFactory, *, patience: Patience | None = None) -> None:
         self._desk = desk
         self._ledger = ledger
         self._ids = ids
@@ -55,9 +53,7 @@ class Purchasing:
         patience = self._patience
         deadline = _now() + patience.budget_s
         deployment_id = str(self._ids.new())
-        opened = await self._desk.open(
-            deployment_id, user_id, service, key, resume_after_s=patience.resume_after_s
-        )
+        opened = await self._desk.open(deployment_id, user_id, service, key, resume_after_s=patience.resume_after_s)
         if opened.purchase.state != "requested":
             return opened
         return Opened(await self._pursue(opened.purchase, deadline), opened.is_repeat)

@@ -135,7 +135,9 @@ def _initiate(_state: Payment, command: Initiate, about: dict[str, Any]) -> Paym
 
 
 def _open(state: Payment, command: OpenCheckout, about: dict[str, Any]) -> PaymentEvent | None:
-    return None if state.payment_url == command.payment_url else CheckoutOpened(**about, payment_url=command.payment_url)
+    return (
+        None if state.payment_url == command.payment_url else CheckoutOpened(**about, payment_url=command.payment_url)
+    )
 
 
 def _fail(state: Payment, command: ReportFailedAttempt, about: dict[str, Any]) -> PaymentEvent | None:

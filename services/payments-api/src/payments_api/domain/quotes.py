@@ -40,8 +40,8 @@ def quote_at_base_rate(terms: Terms, price: int, now: datetime) -> Quote | None:
     """
     if price <= 0:
         raise ValueError("a price is above zero")
-    credits = price * terms.rate.numerator // terms.rate.denominator
-    if credits <= 0:
+    bought = price * terms.rate.numerator // terms.rate.denominator
+    if bought <= 0:
         return None
     expires_at = now + timedelta(seconds=terms.lifetime_s)
-    return Quote(terms.price_asset, price, terms.credit_asset, credits, 0, expires_at)
+    return Quote(terms.price_asset, price, terms.credit_asset, bought, 0, expires_at)

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import structlog
+
 from chassis.bus.retry import Backoff, passes
+from chassis.errors import DomainError
 from chassis.runtime import StopSignal
 
-POLL_S = 0.1
+POLL_S = 0.05
 READ_MAX_EVENTS = 500
 LISTENER_MAX_EVENTS = 1_000
-ID_MAX = 2**63 - 1
+LISTENERS_PER_PERSON_MAX = 20
 
 _LAST = "SELECT coalesce(max(id), (SELECT pruned FROM live_events_horizon)) FROM live_events"
 _FOLLOW = "SELECT id, user_id, kind, data FROM live_events WHERE id > $1 ORDER BY id LIMIT $2"
@@ -44,6 +46,16 @@ class Start(NamedTuple):
 
     position: int
     has_gap: bool
+
+
+class TooManyListeners(DomainError):
+    """One person keeps too many connections open."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        title = f"At most {LISTENERS_PER_PERSON_MAX} connections for live events at once"
+        super().__init__("too_many_listeners", title)
 
 
 class Listener:
@@ -112,11 +124,14 @@ class LiveFeed:
         return len(events)
 
     def subscribe(self, user_id: str) -> Listener:
-        """Begin to listen. Every listener must be given back to ``unsubscribe``."""
+        """Begin to listen. Every listener must be given back to ``unsubscribe``. Raises TooManyListeners."""
         listener = Listener(user_id)
         if self._ended:
             listener.end()
-        self._listeners.setdefault(user_id, set()).add(listener)
+        others = self._listeners.setdefault(user_id, set())
+        if len(others) >= LISTENERS_PER_PERSON_MAX:
+            raise TooManyListeners
+        others.add(listener)
         return listener
 
     def unsubscribe(self, listener: Listener) -> None:
@@ -136,9 +151,7 @@ class LiveFeed:
         has_gap = last_event_id < pruned or last_event_id > last
         return Start(last if has_gap else last_event_id, has_gap)
 
-    async def events(
-        self, listener: Listener, position: int, *, heartbeat_s: float
-    ) -> AsyncIterator[LiveEvent | None]:
+    async def events(self, listener: Listener, position: int, *, heartbeat_s: float) -> AsyncIterator[LiveEvent | None]:
         """What happened after ``position``: the backlog, then what comes; None when nothing did for a while."""
         async for event in self._backlog(listener.user_id, position):
             position = event.id

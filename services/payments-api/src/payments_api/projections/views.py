@@ -26,9 +26,9 @@ class Views:
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
 
-    async def payment(self, user_id: str, payment_id: str) -> Mapping[str, Any] | None:
-        """One payment of theirs."""
-        row = await self._pool.fetchrow(_PAYMENT, payment_id, user_id)
+    async def payment(self, user_id: str, payment_id: str, *, within: Any = None) -> Mapping[str, Any] | None:
+        """One payment of theirs; ``within`` is a transaction that may have just made it."""
+        row = await (within or self._pool).fetchrow(_PAYMENT, payment_id, user_id)
         return None if row is None else presenting.payment(row)
 
     async def payment_by_reference(self, user_id: str, reference: str) -> Mapping[str, Any] | None:

@@ -16,7 +16,6 @@ from chassis.http import serve_http
 from chassis.logging import configure_logging
 from chassis.runtime import StopSignal, main, run
 from chassis.settings import SettingsError
-
 from embedded.grid_simulator.app import PROVISION_S, create_simulator
 
 SERVICE = "grid-simulator"

@@ -13,12 +13,12 @@ from decimal import Decimal
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from chassis.clock import Clock, SystemClock
-from chassis.errors import NotFound, OperationalError
-from chassis.http import ExactJSONResponse, ExactRouter, create_app
 from fastapi import FastAPI, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from chassis.clock import Clock, SystemClock
+from chassis.errors import NotFound, OperationalError
+from chassis.http import ExactJSONResponse, ExactRouter, create_app
 from embedded.grid_simulator.grid import FAILS_AFTER_CONTRACT, FAILS_BEFORE_CONTRACT, SimulatedGrid, View
 from embedded.grid_simulator.storage import LIST_MAX, Fault, Storage
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from chassis.clock import Clock
 from chassis.errors import Conflict, DomainError
-
 from embedded.grid_simulator.addresses import endpoints
 from embedded.grid_simulator.nodes import Placed, Resources, choose_node
 from embedded.grid_simulator.storage import Storage, Workload

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from testkit.waiting_for import eventually
 
 SPEC = {"kind": "vm", "cpu": 1, "memory_mb": 2048, "disk_gb": 25}

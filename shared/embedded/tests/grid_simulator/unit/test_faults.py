@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from chassis.clock import ManualClock
 from testkit.waiting_for import eventually
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from chassis.clock import ManualClock
 from embedded.grid_simulator.app import create_simulator
 from embedded.grid_simulator.nodes import NODES

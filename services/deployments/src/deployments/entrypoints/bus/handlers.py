@@ -14,7 +14,6 @@ from chassis.errors import PoisonMessage
 from contracts.envelope import Envelope
 from contracts.messages import DeploymentRequested
 from contracts.topics import DEPLOYMENTS
-
 from deployments import bootstrap
 from deployments.application.requesting import RequestTaker
 from deployments.domain.deployment import ContradictsRequest, Request

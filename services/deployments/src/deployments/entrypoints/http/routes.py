@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from chassis.errors import NotFound
-from chassis.http import ExactRouter, create_app, require_service_token
 from fastapi import Depends, FastAPI, Path, Query
 from pydantic import SecretStr
 
+from chassis.errors import NotFound
+from chassis.http import ExactRouter, create_app, require_service_token
 from deployments import bootstrap
 from deployments.projections.views import JOBS_MAX, JobStatus, Views
 

@@ -1,0 +1,178 @@
+"""Messages that this service hears, and what each leads to: ``handlers`` ends with the table of all of them.
+
+A handler works in the consumer's transaction. A message about a deployment that nobody told of yet waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chassis.consumer import Handled, Handler, MessageConsumer
+from chassis.errors import EarlyMessage
+from contracts import messages
+from contracts.envelope import Envelope
+from contracts.messages.deployments import DeploymentMessage
+from contracts.messages.ledger import WalletMessage
+from contracts.topics import DEPLOYMENTS, LEDGER, PAYMENTS
+from payments_api.adapters import wallet_news
+from payments_api.adapters.deployment_rows import DeploymentRows, NewDeployment, StatusNews
+from payments_api.application.ports import PaymentStore
+from payments_api.bootstrap import Parts
+from payments_api.domain.payment import Command, ReportCredited, ReportFailedAttempt, ReportReversed
+
+GROUP = "payments-api"
+REASON_MAX_CHARS = 500
+
+
+def make_consumer(parts: Parts) -> MessageConsumer:
+    """Hears all three topics."""
+    topics = [PAYMENTS, LEDGER, DEPLOYMENTS]
+    return MessageConsumer(parts.pool, parts.bus, GROUP, topics, handlers(parts.payments))
+
+
+def handlers(payments: PaymentStore) -> Mapping[str, Handler]:
+    """Message type → handler."""
+    news = _PaymentNews(payments)
+    wallets: dict[str, Handler] = {message.TYPE: _wallet_handler(message) for message in _WALLET_MESSAGES}
+    return {
+        **wallets,
+        messages.CreditsPurchased.TYPE: news.on_purchased,
+        messages.PaymentReversed.TYPE: news.on_reversed,
+        messages.PaymentFailed.TYPE: news.on_failed,
+        messages.DeploymentRequested.TYPE: _on_requested,
+        messages.DeploymentQueued.TYPE: _on_queued,
+        messages.DeploymentProvisioning.TYPE: _on_provisioning,
+        messages.DeploymentActive.TYPE: _on_active,
+        messages.DeploymentFailed.TYPE: _on_failed,
+        messages.DeploymentUnknown.TYPE: _on_unknown,
+    }
+
+
+_WALLET_MESSAGES: tuple[type[WalletMessage], ...] = (
+    messages.CreditsHeld,
+    messages.HoldCaptured,
+    messages.HoldReleased,
+    messages.CreditsRefunded,
+    messages.CreditsSent,
+    messages.CreditsReceived,
+    messages.CreditsAdjusted,
+)
+
+
+def _wallet_handler(kind: type[WalletMessage]) -> Handler:
+    async def on_wallet(conn: Any, envelope: Envelope) -> None:
+        message = kind.from_envelope(envelope)
+        if await wallet_news.is_news(conn, message.wallet):
+            await wallet_news.tell(conn, message.wallet, message.transaction)
+
+    return on_wallet
+
+
+class _PaymentNews:
+    """What became of payments of ours. Payments that began elsewhere have no row here."""
+
+    def __init__(self, payments: PaymentStore) -> None:
+        self._payments = payments
+
+    async def on_purchased(self, conn: Any, envelope: Envelope) -> None:
+        message = messages.CreditsPurchased.from_envelope(envelope)
+        credited = ReportCredited(
+            received_asset=message.received.asset,
+            received=message.received.units,
+            credit_asset=message.credits.asset,
+            credits=message.credits.units,
+            rule=message.rule,
+        )
+        await self._apply_with_wallet(conn, message, message.payment_reference, credited)
+
+    async def on_reversed(self, conn: Any, envelope: Envelope) -> None:
+        message = messages.PaymentReversed.from_envelope(envelope)
+        refunded = ReportReversed(message.refunded_total.asset, message.refunded_total.units)
+        await self._apply_with_wallet(conn, message, message.payment_reference, refunded)
+
+    async def on_failed(self, conn: Any, envelope: Envelope) -> None:
+        message = messages.PaymentFailed.from_envelope(envelope)
+        failed = ReportFailedAttempt(message.reason_code, message.reason[:REASON_MAX_CHARS])
+        await self._apply(conn, message.reference, failed)
+
+    async def _apply_with_wallet(
+        self, conn: Any, message: WalletMessage, reference: str | None, command: Command
+    ) -> None:
+        is_news = await wallet_news.is_news(conn, message.wallet)
+        await self._apply(conn, reference, command)
+        if is_news:
+            await wallet_news.tell(conn, message.wallet, message.transaction)
+
+    async def _apply(self, conn: Any, reference: str | None, command: Command) -> None:
+        payment_id = await self._payments.find_by_reference(conn, reference) if reference else None
+        if payment_id is not None:
+            state = await self._payments.load(conn, payment_id)
+            await self._payments.save(conn, state, [command])
+
+
+async def _on_requested(conn: Any, envelope: Envelope) -> Handled:
+    message = messages.DeploymentRequested.from_envelope(envelope)
+    rows = DeploymentRows(conn, message.deployment_id)
+    await rows.ensure(
+        NewDeployment(
+            message.deployment_id,
+            message.user_id,
+            message.service_id,
+            message.service_name,
+            message.amount.asset,
+            message.amount.units,
+            message.requested_at,
+        )
+    )
+    await rows.tell()
+    return _exists(message)
+
+
+async def _on_queued(conn: Any, envelope: Envelope) -> Handled:
+    message = messages.DeploymentQueued.from_envelope(envelope)
+    rows = DeploymentRows(conn, message.deployment_id)
+    # The message has no name; the request's message, if it is still to come, finds the row made.
+    about = (message.user_id, message.service_id, message.service_id, message.amount.asset, message.amount.units)
+    await rows.ensure(NewDeployment(message.deployment_id, *about, envelope.time))
+    await rows.split(message.commission.units, message.grid_payment.units)
+    await rows.status(StatusNews("queued", envelope.time))
+    await rows.tell()
+    return _exists(message)
+
+
+async def _on_provisioning(conn: Any, envelope: Envelope) -> None:
+    message = messages.DeploymentProvisioning.from_envelope(envelope)
+    await _show(conn, message, StatusNews("provisioning", envelope.time))
+
+
+async def _on_active(conn: Any, envelope: Envelope) -> None:
+    message = messages.DeploymentActive.from_envelope(envelope)
+    details = message.connection_details.model_dump(exclude_none=True)
+    await _show(conn, message, StatusNews("active", envelope.time, message.grid_deployment_id, details))
+
+
+async def _on_failed(conn: Any, envelope: Envelope) -> None:
+    message = messages.DeploymentFailed.from_envelope(envelope)
+    await _show(conn, message, StatusNews("failed", envelope.time, error_message=message.error_message))
+
+
+async def _on_unknown(conn: Any, envelope: Envelope) -> None:
+    message = messages.DeploymentUnknown.from_envelope(envelope)
+    await _show(conn, message, StatusNews("unknown", envelope.time, error_message=message.error_message))
+
+
+async def _show(conn: Any, message: DeploymentMessage, news: StatusNews) -> None:
+    rows = DeploymentRows(conn, message.deployment_id)
+    if not await rows.exists():
+        raise EarlyMessage(_reference(message))
+    await rows.status(news)
+    await rows.tell()
+
+
+def _exists(message: DeploymentMessage) -> Handled:
+    return Handled((_reference(message),))
+
+
+def _reference(message: DeploymentMessage) -> str:
+    return f"deployment:{message.deployment_id}"
