@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+from fastapi import FastAPI
+
 from chassis.http import ExactRoute, serve_http
 from chassis.runtime import StopSignal, main, run
-from fastapi import FastAPI
 
 
 def bare() -> FastAPI:

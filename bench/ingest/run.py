@@ -21,11 +21,12 @@ from pathlib import Path
 
 import asyncpg
 import uvloop
+
 from gateway_ingest.domain.signatures import sign
 
 sys.path.insert(0, str(Path(__file__).parent))
-import stack  # noqa: E402 - a script: its neighbours are found only now
-from load import Round, run_round  # noqa: E402
+import stack
+from load import Round, run_round
 
 HISTORY = Path(__file__).resolve().parents[1] / "history" / "ingest.jsonl"
 WARM_UP_REQUESTS = 500

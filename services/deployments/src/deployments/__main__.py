@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 
 from chassis.http import serve_http
+from chassis.inbox import run_inbox_pruning
 from chassis.logging import configure_logging
 from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal, Task, main, run
@@ -84,7 +86,12 @@ def _http(parts: Parts) -> dict[str, Task]:
 
 
 def _background(parts: Parts) -> dict[str, Task]:
-    return {"consumer": make_consumer(parts).run, "worker": make_worker(parts).run, **relay_tasks(parts)}
+    return {
+        "consumer": make_consumer(parts).run,
+        "inbox-pruning": partial(run_inbox_pruning, parts.pool),
+        "worker": make_worker(parts).run,
+        **relay_tasks(parts),
+    }
 
 
 def _settings() -> DeploymentsSettings:

@@ -14,7 +14,6 @@ from chassis.logging import configure_logging
 from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal, Task
 from chassis.settings import SettingsError, load
-
 from gateway_ingest.bootstrap import MIGRATIONS, Service, build
 from gateway_ingest.entrypoints import commands
 from gateway_ingest.entrypoints.http.app import create

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import structlog
+
 from chassis.bus import open_bus
 from chassis.bus.port import Bus
 from chassis.bus.retry import Backoff
@@ -21,7 +22,6 @@ from chassis.postgres import open_pool
 from chassis.relay import Relay
 from chassis.runtime import StopSignal
 from contracts.topics import PARTITIONS
-
 from gateway_ingest.adapters.encryption import RawEventCipher
 from gateway_ingest.adapters.gateways import demo, stripe
 from gateway_ingest.adapters.kept_events import KeptEvents

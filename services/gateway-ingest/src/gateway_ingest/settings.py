@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from chassis.settings import ServiceSettings
 from pydantic import Field, SecretStr
+
+from chassis.settings import ServiceSettings
 
 
 class IngestSettings(ServiceSettings):

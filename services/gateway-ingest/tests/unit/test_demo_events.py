@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from gateway_ingest.adapters.gateways import demo
 from gateway_ingest.domain.facts import Amount, Confirmed, Failed, Finding, Ignored, Odd
 

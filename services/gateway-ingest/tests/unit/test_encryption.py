@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 
 import pytest
-from chassis.settings import SettingsError
-from gateway_ingest.adapters.encryption import NotAuthentic, RawEventCipher, UnknownKey, key_id
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chassis.settings import SettingsError
+from gateway_ingest.adapters.encryption import NotAuthentic, RawEventCipher, UnknownKey, key_id
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+
 from chassis.errors import OperationalError
 from gateway_ingest.application.group_commit import GroupCommit, WriteCrashed
 from gateway_ingest.application.ports import UnstorableEvent

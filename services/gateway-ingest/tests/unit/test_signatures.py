@@ -6,9 +6,10 @@ import hashlib
 import hmac
 
 import pytest
-from gateway_ingest.domain.signatures import HEADER_MAX_BYTES, SIGNATURES_MAX, InvalidSignature, sign, verify
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway_ingest.domain.signatures import HEADER_MAX_BYTES, SIGNATURES_MAX, InvalidSignature, sign, verify
 
 BODY = b'{"id":"evt_test","object":"event"}'
 SECRET = b"whsec_test"

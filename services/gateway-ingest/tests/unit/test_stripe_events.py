@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway_ingest.adapters.gateways import demo, stripe
 from gateway_ingest.domain.facts import (
     Amount,
@@ -20,8 +23,6 @@ from gateway_ingest.domain.facts import (
     Refunded,
     content_hash,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 CREATED = 1_767_225_600
 

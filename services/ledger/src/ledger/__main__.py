@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
+
 from chassis.http import serve_http
 from chassis.logging import configure_logging
 from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal, Task, main, run
 from chassis.settings import SettingsError, load
-
 from ledger.bootstrap import Parts, background_tasks, engine_tasks, open_parts
 from ledger.entrypoints import operators
 from ledger.entrypoints.bus.consumer import make_consumer

@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import structlog
+
 from chassis.bus import Bus, open_bus
 from chassis.bus.retry import Backoff
 from chassis.clock import Clock, SystemClock
@@ -25,7 +26,6 @@ from chassis.settings import SettingsError
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from eventstore.projector import Projector
-
 from ledger.adapters.books import PostgresBooks
 from ledger.adapters.housekeeping import Housekeeping
 from ledger.adapters.publishing import LogSource

@@ -9,9 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from chassis.settings import ServiceSettings, SettingsError
 from pydantic import Field
 
+from chassis.settings import ServiceSettings, SettingsError
 from ledger.domain.conversion import CreditTerms
 
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from contracts.topics import dead_letter_topic
-
 from chassis.bus.headers import pack_headers, unpack_headers
 from chassis.bus.port import RECORD_MAX_BYTES, Headers, OutgoingRecord, Record
 from chassis.errors import PoisonMessage
 from chassis.outbox import enqueue
+from contracts.topics import dead_letter_topic
 
 REDRIVEN_FOR = "gridledger_redriven_for"
 """Header of a redriven record: the only group that it is for."""

@@ -6,6 +6,7 @@ event pass the ``upcast_vN_vM`` functions of its class, as in the library.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,7 +32,13 @@ class QuickJSONTranscoder(JSONTranscoder):
             # Integers beyond 64 bits (18 decimals of ether).
             return super().encode(obj)
 
+    def decode(self, data: bytes) -> Any:
+        # Where no type is registered none was ever written, so nothing in the text stands for one. The library would
+        # take somebody's own {"_type_": …, "_data_": …} for one, and the event could never be read again.
+        return super().decode(data) if self.types else _PLAIN_JSON.decode(data.decode())
 
+
+_PLAIN_JSON = json.JSONDecoder()
 _SCALARS = frozenset((str, int, bool, type(None)))
 
 

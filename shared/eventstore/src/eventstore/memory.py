@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chassis.clock import Clock, SystemClock
-
 from eventstore.chaining import EMPTY, rows_of, streams_of
 from eventstore.port import Appended, RecordedEvent, StoredEvent, StreamHead
 

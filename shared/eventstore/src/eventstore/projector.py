@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import asyncpg
 import structlog
+
 from chassis.bus.retry import Backoff
 from chassis.postgres import is_transient
 from chassis.runtime import StopSignal
-
 from eventstore.port import EventStore, RecordedEvent
 
 log = structlog.get_logger(__name__)

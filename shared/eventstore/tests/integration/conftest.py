@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import eventstore
 import pytest_asyncio
+
+import eventstore
 from chassis.postgres import open_pool
 from embedded.provisioning import DatabaseAccess
 from testkit.postgres import DatabaseFactory

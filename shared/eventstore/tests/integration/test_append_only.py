@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+
 from embedded.provisioning import DatabaseAccess
 from eventstore.postgres import PostgresEventStore
 from testkit.conformance.eventstore import events, everything
@@ -66,7 +67,7 @@ async def test_the_app_has_no_way_around(pool: asyncpg.Pool[Any], statement: str
 @pytest.mark.usefixtures("history")
 @pytest.mark.parametrize("statement", CHANGES)
 async def test_triggers_refuse_the_owner(owner: Any, statement: str) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="stored events are append-only: [A-Z]+ refused"):
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match=r"stored events are append-only: [A-Z]+ refused"):
         await owner.execute(statement)
 
 

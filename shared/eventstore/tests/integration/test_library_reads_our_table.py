@@ -9,9 +9,10 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import pytest
 import pytest_asyncio
-from embedded.provisioning import DatabaseAccess
 from eventsourcing.persistence import IntegrityError, ProgrammingError
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+
+from embedded.provisioning import DatabaseAccess
 from eventstore.port import RecordedEvent
 from eventstore.postgres import PostgresEventStore
 from testkit.conformance.eventstore import events, everything

@@ -11,9 +11,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from eventsourcing.tests import persistence as library
+
 from chassis.postgres import open_pool
 from embedded.provisioning import DatabaseAccess
-from eventsourcing.tests import persistence as library
 from eventstore.memory import MemoryEventStore
 from eventstore.port import EventStore
 from eventstore.postgres import PostgresEventStore

@@ -8,8 +8,10 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+
 from chassis.postgres import open_pool
 from embedded.provisioning import DatabaseAccess
+from eventstore.chaining import rows_of
 from eventstore.port import StoredEvent, VersionConflict
 from eventstore.postgres import PostgresEventStore
 from testkit.conformance.eventstore import EventStoreConformance, assert_chained, events, everything, names
@@ -119,3 +121,46 @@ async def test_a_collision_of_positions_is_not_mistaken_for_a_conflict_of_versio
     await owner.execute("ALTER SEQUENCE stored_events_notification_id_seq RESTART WITH 1")
     with pytest.raises(asyncpg.UniqueViolationError, match="notification_id"):
         await store.append(events("a", 2))
+
+
+@pytest.mark.asyncio
+async def test_rows_that_were_chained_before_are_appended_as_they_are(
+    store: PostgresEventStore, pool: asyncpg.Pool[Any]
+) -> None:
+    heads = (await store.append([*events("a", 1, 2), *events("b", 1)])).heads
+    rows = rows_of([*events("c", 1), *events("a", 3)], heads)
+    async with pool.acquire() as conn, conn.transaction():
+        position = await store.append_rows(rows, within=conn)
+    log = await everything(store)
+    assert names(log) == [("a", 1), ("a", 2), ("b", 1), ("c", 1), ("a", 3)]
+    assert position == log[-1].position
+    assert_chained(log)
+
+
+@pytest.mark.asyncio
+async def test_rows_that_somebody_overtook_are_a_conflict(store: PostgresEventStore, pool: asyncpg.Pool[Any]) -> None:
+    heads = (await store.append([*events("a", 1), *events("b", 1)])).heads
+    rows = rows_of([*events("a", 2), *events("b", 2)], heads)
+    await store.append(events("b", 2))
+    with pytest.raises(VersionConflict) as refused:
+        async with pool.acquire() as conn, conn.transaction():
+            await store.append_rows(rows, within=conn)
+    assert (refused.value.stream, refused.value.expected) == ("b", 2)
+    assert names(await store.load("a")) == [("a", 1)]
+
+
+@pytest.mark.asyncio
+async def test_rows_wait_in_the_lane_as_any_append(store: PostgresEventStore, pool: asyncpg.Pool[Any]) -> None:
+    async def waiting() -> bool:
+        return bool(await pool.fetchval(APPENDS_WAITING))
+
+    async def append() -> int:
+        async with pool.acquire() as conn, conn.transaction():
+            return await store.append_rows(rows_of(events("second", 1), {}), within=conn)
+
+    async with pool.acquire() as conn, conn.transaction():
+        first = await store.append(events("first", 1), within=conn)
+        second = asyncio.create_task(append())
+        await eventually(waiting)
+        assert not second.done()
+    assert await asyncio.wait_for(second, 10) > first.position

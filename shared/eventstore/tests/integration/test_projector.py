@@ -8,12 +8,13 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
+
 from chassis.runtime import StopSignal
 from embedded.provisioning import DatabaseAccess
 from eventstore.port import RecordedEvent
 from eventstore.postgres import PostgresEventStore
 from eventstore.projector import Projector, checkpoint
-from structlog.testing import capture_logs
 from testkit.conformance.eventstore import events
 from testkit.waiting_for import eventually
 

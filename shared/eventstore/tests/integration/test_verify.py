@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+
 from eventstore import verify
 from eventstore.hashing import chain
 from eventstore.postgres import PostgresEventStore

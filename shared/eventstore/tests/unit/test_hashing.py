@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import hashlib
 
-from eventstore.hashing import GENESIS, chain
 from hypothesis import given
 from hypothesis import strategies as st
+
+from eventstore.hashing import GENESIS, chain
 
 HASHES = st.binary(min_size=32, max_size=32)
 # Few letters and the separators, so that fields which run into one another are found soon.

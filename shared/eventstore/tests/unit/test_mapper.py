@@ -16,9 +16,10 @@ from eventsourcing.persistence import (
     TranscodingNotRegisteredError,
     UUIDAsHex,
 )
-from eventstore.mapper import EventMapper, QuickJSONTranscoder, UnknownEventType
 from hypothesis import given
 from hypothesis import strategies as st
+
+from eventstore.mapper import EventMapper, QuickJSONTranscoder, UnknownEventType
 
 
 class Line(NamedTuple):
@@ -220,6 +221,13 @@ def test_registered_types_come_back_as_they_were(value: Any) -> None:
     transcoder.register(UUIDAsHex())
     transcoder.register(DecimalAsStr())
     assert transcoder.decode(transcoder.encode(value)) == value
+
+
+@given(JSON, st.sampled_from(["uuid_hex", "decimal_str", "unknown", None, 7]))
+def test_data_that_looks_like_the_transcoder_s_own_is_data(data: Any, name: Any) -> None:
+    """Else somebody's metadata could make an event that nobody can read."""
+    event = Loose("a", 1, {"deep": [{"_type_": name, "_data_": data}]})
+    assert exactly(vars(MAPPER.to_domain_event(MAPPER.to_stored_event(event)))) == exactly(vars(event))
 
 
 @given(JSON | st.floats() | st.dictionaries(st.integers() | st.booleans() | st.none() | TEXT, JSON, max_size=2))

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 import pytest
+
 from chassis.clock import ManualClock
 from eventstore.memory import MemoryEventStore
 from eventstore.port import StoredEvent

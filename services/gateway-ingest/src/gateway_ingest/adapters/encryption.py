@@ -12,9 +12,10 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from chassis.settings import SettingsError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from chassis.settings import SettingsError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12

@@ -9,7 +9,6 @@ from chassis.bus.port import OutgoingRecord
 from contracts.amounts import Money
 from contracts.messages import Message, PaymentConfirmed, PaymentFailed, PaymentRefunded
 from contracts.references import normalize_reference
-
 from gateway_ingest.application.ports import ReceivedEvent
 from gateway_ingest.domain.facts import Amount, Confirmed, Fact, Failed, Refunded
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
+
 from chassis.bus.headers import pack_headers
 from chassis.errors import OperationalError
 from chassis.outbox import OUTBOX_LANE
 from chassis.postgres import is_data_error, is_transient
 from contracts.topics import PAYMENTS
-
 from gateway_ingest.adapters.encryption import RawEventCipher
 from gateway_ingest.adapters.publishing import to_record
 from gateway_ingest.application.counting import BATCH_SIZE

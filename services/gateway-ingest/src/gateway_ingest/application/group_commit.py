@@ -13,7 +13,6 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from chassis.errors import OperationalError
-
 from gateway_ingest.application.ports import UnstorableEvent
 
 QUEUE_MAX_ITEMS = 5_000

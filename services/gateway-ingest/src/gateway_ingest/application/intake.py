@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 import structlog
+
 from chassis.clock import Clock
 from chassis.errors import DomainError
-
 from gateway_ingest.application import counting
 from gateway_ingest.application.group_commit import QUEUE_MAX_ITEMS, GroupCommit
 from gateway_ingest.application.ports import EventStore, GatewayPort, Outcome, ReceivedEvent, SealedEvent, Verdict

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+
 from chassis import dead_letters, inbox, waiting
 from chassis.bus.port import TopicPartition
 from chassis.errors import OperationalError, PoisonMessage
@@ -20,7 +21,6 @@ from eventstore.chaining import rows_of
 from eventstore.mapper import EventMapper
 from eventstore.port import StoredEvent, StreamHead, VersionConflict
 from eventstore.postgres import PostgresEventStore
-
 from ledger.adapters import books_sql as sql
 from ledger.adapters.books_rows import (
     charge_columns,

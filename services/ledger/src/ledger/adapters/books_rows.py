@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from eventstore.port import StreamHead
-
 from ledger.domain.states import Charge, Payment, Quote, Wallet
 
 Columns = list[list[Any]]

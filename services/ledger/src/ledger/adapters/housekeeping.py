@@ -6,11 +6,11 @@ from typing import Any
 
 import asyncpg
 import structlog
+
 from chassis.clock import Clock
 from chassis.inbox import prune_inbox
 from chassis.postgres import is_transient
 from chassis.runtime import StopSignal
-
 from ledger.adapters.books_sql import PRUNE_KEYS
 
 log = structlog.get_logger(__name__)

@@ -23,7 +23,6 @@ from contracts.messages import (
 )
 from eventstore.mapper import EventMapper
 from eventstore.port import EventStore, RecordedEvent
-
 from ledger.application.history import snapshot_after, transaction_of
 from ledger.domain import events
 

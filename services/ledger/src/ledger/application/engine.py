@@ -12,11 +12,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import structlog
+
 from chassis.bus.retry import Backoff
 from chassis.clock import Clock
 from chassis.errors import DomainError, OperationalError, PoisonMessage
 from chassis.runtime import StopSignal
-
 from ledger.application.measures import BATCH_SIZE
 from ledger.application.ports import BooksStore, DataRefused, RaceLost
 from ledger.application.reading_messages import MessageReader

@@ -9,7 +9,6 @@ from typing import Any
 from contracts.amounts import Asset, Money
 from contracts.messages import TransactionRow, WalletSnapshot
 from contracts.messages.ledger import TransactionType
-
 from ledger.domain import events
 
 GATEWAY_TITLES = {"stripe": "Stripe", "clickpesa": "ClickPesa", "bank": "bank transfer", "demo": "demo gateway"}

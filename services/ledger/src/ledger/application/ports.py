@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 
 from chassis.bus.port import TopicPartition
 from chassis.errors import PoisonMessage
-
 from ledger.application.work import Answer, Delivery
 from ledger.domain.events import LedgerEvent
 from ledger.domain.states import Charge, KnownReference, Payment, Quote, Wallet

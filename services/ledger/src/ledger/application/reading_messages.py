@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from chassis.errors import PoisonMessage
 from contracts.amounts import Money
 from contracts.envelope import Envelope, EnvelopeError
@@ -17,8 +19,6 @@ from contracts.messages import (
     PaymentInitiated,
     PaymentRefunded,
 )
-from pydantic import ValidationError
-
 from ledger.application.work import Delivery, Work
 from ledger.domain.commands import CaptureHold, Command, CreditPayment, KeepQuote, ReturnHold, ReversePayment
 

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from chassis.bus.port import TopicPartition
 from chassis.errors import PoisonMessage
-
 from ledger.application.changed import written_batch
 from ledger.application.naming import known_payments, named_by, wallets_named
 from ledger.application.ports import BooksTransaction

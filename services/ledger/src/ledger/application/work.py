@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from chassis.bus.port import Record
 from chassis.errors import PoisonMessage
-
 from ledger.domain.commands import Command
 from ledger.domain.events import LedgerEvent
 from ledger.domain.refusals import Refusal

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
+from pydantic import SecretStr
+from rich.console import Console
+from rich.progress import Progress
+
 from chassis.postgres import open_pool
 from chassis.settings import SettingsError
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from eventstore.projector import Projector
-from pydantic import SecretStr
-from rich.console import Console
-from rich.progress import Progress
-
 from ledger.domain.events import EVENT_TYPES
 from ledger.projections import proof
 from ledger.projections.journal import JournalProjection

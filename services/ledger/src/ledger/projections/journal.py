@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from eventstore.mapper import EventMapper
 from eventstore.port import RecordedEvent
-
 from ledger.domain.journal import Posting
 
 INSERT_POSTINGS = """

@@ -12,7 +12,6 @@ from typing import Any
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from eventstore.verify import faults
-
 from ledger.domain.events import EVENT_TYPES, WalletEvent
 from ledger.domain.states import Wallet, evolve_wallet
 from ledger.projections.balances import trial_balance

@@ -82,8 +82,9 @@ class _Package(_Part):
 
 
 class _Service(_Part):
-    id: _Text
-    name: _Text
+    # As narrow as the ledger's charge, lest something be for sale that cannot be paid.
+    id: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+    name: Annotated[StrictStr, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
     description: str = ""
     price_tfc: _Amount
 

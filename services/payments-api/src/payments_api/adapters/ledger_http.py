@@ -17,12 +17,20 @@ from pydantic import SecretStr
 from chassis.errors import InvalidField
 from chassis.http import MalformedJson, parse_exact
 from contracts.amounts import format_units, parse_units
-from payments_api.application.ports import Charged, ChargeOutcome, LedgerAway, NoCover, Purchase
+from contracts.messages import TransactionRow
+from payments_api.application.ports import (
+    Charged,
+    ChargeOutcome,
+    LedgerAway,
+    NoCover,
+    Purchase,
+    TransactionPage,
+    Wallet,
+)
 
 TIMEOUT_S = 2.0
 CONNECTIONS_MAX = 50
 T = TypeVar("T")
-_AMOUNTS = ("amount", "balance_before", "balance_after")
 
 
 class HttpLedger:
@@ -73,19 +81,14 @@ class HttpLedger:
             return self._read(lambda: self._no_cover(answer))
         raise _unexpected(response)
 
-    async def wallet(self, user_id: str) -> Mapping[str, Any]:
+    async def wallet(self, user_id: str) -> Wallet:
         response = await self._send("GET", f"/v1/wallets/{quote(user_id, safe='')}")
         answer = _parsed(response)
         if response.status_code != 200:
             raise _unexpected(response)
-        return self._read(
-            lambda: {
-                **{name: self._units(answer[name]) for name in ("available", "held", "debt")},
-                "version": _whole(answer["version"]),
-            }
-        )
+        return self._read(lambda: self._wallet(answer))
 
-    async def transactions(self, user_id: str, *, limit: int, cursor: str | None) -> Mapping[str, Any]:
+    async def transactions(self, user_id: str, *, limit: int, cursor: str | None) -> TransactionPage:
         parameters = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
         response = await self._send("GET", f"/v1/wallets/{quote(user_id, safe='')}/transactions", params=parameters)
         answer = _parsed(response)
@@ -93,15 +96,11 @@ class HttpLedger:
             raise InvalidField("cursor", "bad_cursor", "This is not a cursor that we gave")
         if response.status_code != 200:
             raise _unexpected(response)
-        return self._read(
-            lambda: {
-                "transactions": [self._row(row) for row in answer["transactions"]],
-                "next_cursor": answer["next_cursor"],
-            }
-        )
+        return self._read(lambda: _page(answer))
 
-    def _row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {**row, **{name: self._units(row[name]) for name in _AMOUNTS}}
+    def _wallet(self, answer: Mapping[str, Any]) -> Wallet:
+        available, held, debt = (self._units(answer[name]) for name in ("available", "held", "debt"))
+        return Wallet(available, held, debt, _whole(answer["version"]))
 
     def _no_cover(self, answer: Mapping[str, Any]) -> NoCover:
         required, available = self._units(answer["required"]), self._units(answer["available"])
@@ -126,6 +125,14 @@ class HttpLedger:
             raise LedgerAway("the ledger did not answer in time") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise LedgerAway(f"the ledger cannot be reached: {type(error).__name__}") from error
+
+
+def _page(answer: Mapping[str, Any]) -> TransactionPage:
+    """Raises TypeError or ValueError for what is no page; pydantic's ValidationError is a ValueError."""
+    next_cursor = answer["next_cursor"]
+    if not isinstance(next_cursor, str | None):
+        raise TypeError("a cursor is text")
+    return TransactionPage([TransactionRow.model_validate(row) for row in answer["transactions"]], next_cursor)
 
 
 def _parsed(response: httpx.Response) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from contracts.messages import TransactionRow, WalletSnapshot
 from payments_api.adapters import live_events
 from payments_api.application import presenting
+from payments_api.application.ports import Wallet
 
 _IS_NEWS = """
 INSERT INTO wallets_told (user_id, version) VALUES ($1, $2)
@@ -26,17 +27,7 @@ async def is_news(conn: Any, wallet: WalletSnapshot) -> bool:
 async def tell(conn: Any, wallet: WalletSnapshot, transaction: TransactionRow | None) -> None:
     """Tell the owner. Takes the live lane: the last step."""
     asset = wallet.available.asset
-    shown = presenting.balance(
-        asset,
-        available=wallet.available.units,
-        held=wallet.held.units,
-        debt=wallet.debt.units,
-        version=wallet.version,
-    )
-    shown["transaction"] = None if transaction is None else presenting.transaction(_in_units(transaction), asset)
+    known = Wallet(wallet.available.units, wallet.held.units, wallet.debt.units, wallet.version)
+    shown = presenting.balance(asset, known)
+    shown["transaction"] = None if transaction is None else presenting.transaction(transaction)
     await live_events.append(conn, wallet.user_id, "balance", shown)
-
-
-def _in_units(row: TransactionRow) -> dict[str, Any]:
-    amounts = {name: getattr(row, name).units for name in ("amount", "balance_before", "balance_after")}
-    return {**row.model_dump(), **amounts}

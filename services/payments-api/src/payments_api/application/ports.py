@@ -5,11 +5,12 @@ Amounts are integers of the asset's smallest unit throughout.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from chassis.errors import OperationalError
+from contracts.messages import TransactionRow
 from payments_api.domain.payment import Initiate, Payment
 
 PurchaseState = Literal["requested", "charged", "refused"]
@@ -74,6 +75,23 @@ class Opened(NamedTuple):
     is_repeat: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """A person's credits. ``version`` counts the wallet's events: what is older is never shown after a newer."""
+
+    available: int
+    held: int
+    debt: int
+    version: int
+
+
+class TransactionPage(NamedTuple):
+    """Lines of history; ``next_cursor`` leads to the next page, None at the end."""
+
+    transactions: Sequence[TransactionRow]
+    next_cursor: str | None
+
+
 class LedgerAway(OperationalError):
     """The ledger did not say what became of it; the same call with the same key may be repeated."""
 
@@ -85,15 +103,12 @@ class Ledger(Protocol):
         """Hold the price; the same purchase is charged once however often this is called. Raises LedgerAway."""
         ...
 
-    async def wallet(self, user_id: str) -> Mapping[str, Any]:
-        """The wallet: ``available``, ``held``, ``debt`` in units, and ``version``. Raises LedgerAway."""
+    async def wallet(self, user_id: str) -> Wallet:
+        """What a person has; zeros for one who never had anything. Raises LedgerAway."""
         ...
 
-    async def transactions(self, user_id: str, *, limit: int, cursor: str | None) -> Mapping[str, Any]:
-        """A page of history: ``transactions`` (amounts in units) and ``next_cursor``.
-
-        Raises LedgerAway, and InvalidField for a cursor that is none.
-        """
+    async def transactions(self, user_id: str, *, limit: int, cursor: str | None) -> TransactionPage:
+        """A page of history, newest first. Raises LedgerAway, and InvalidField for a cursor that is none."""
         ...
 
 

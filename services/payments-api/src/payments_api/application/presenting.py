@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-from contracts.amounts import Asset, to_decimal
+from contracts.amounts import Asset, Money, to_decimal
+from contracts.messages import TransactionRow
+from payments_api.application.ports import Wallet
 
 
 def payment(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,26 +57,31 @@ def deployment(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def balance(asset: str, *, available: int, held: int, debt: int, version: int) -> dict[str, Any]:
+def balance(asset: str, wallet: Wallet) -> dict[str, Any]:
     """A wallet; ``balance`` is what can be spent. Who shows it drops what has an older ``wallet_version``."""
     return {
-        "balance": to_decimal(available, asset),
-        "held": to_decimal(held, asset),
-        "debt": to_decimal(debt, asset),
+        "balance": to_decimal(wallet.available, asset),
+        "held": to_decimal(wallet.held, asset),
+        "debt": to_decimal(wallet.debt, asset),
         "currency": Asset.parse(asset).code,
-        "wallet_version": version,
+        "wallet_version": wallet.version,
     }
 
 
-def transaction(row: Mapping[str, Any], asset: str) -> dict[str, Any]:
-    """A line of history whose amounts are in units."""
-    amounts = {name: to_decimal(row[name], asset) for name in ("amount", "balance_before", "balance_after")}
+def transaction(row: TransactionRow) -> dict[str, Any]:
+    """A line of history; the amount is signed."""
     return {
-        "id": row["id"],
-        "user_id": row["user_id"],
-        "transaction_type": row["transaction_type"],
-        **amounts,
-        "description": row["description"],
-        "metadata": row["metadata"],
-        "created_at": row["created_at"],
+        "id": row.id,
+        "user_id": row.user_id,
+        "transaction_type": row.transaction_type,
+        "amount": _number(row.amount),
+        "balance_before": _number(row.balance_before),
+        "balance_after": _number(row.balance_after),
+        "description": row.description,
+        "metadata": row.metadata,
+        "created_at": row.created_at,
     }
+
+
+def _number(money: Money) -> Decimal:
+    return to_decimal(money.units, money.asset)

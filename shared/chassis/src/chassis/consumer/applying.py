@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncpg
 import structlog
-from contracts.envelope import Envelope
 
 from chassis import dead_letters, waiting
 from chassis.bus.port import Record
@@ -21,6 +20,7 @@ from chassis.consumer.poison import as_poison
 from chassis.errors import EarlyMessage, PoisonMessage
 from chassis.inbox import advance_offsets, claim_messages, still_owned
 from chassis.metrics import MESSAGES_HANDLED
+from contracts.envelope import Envelope
 
 log = structlog.get_logger(__name__)
 

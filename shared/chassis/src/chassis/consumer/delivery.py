@@ -9,11 +9,10 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from contracts.envelope import Envelope, EnvelopeError
-
 from chassis.bus.port import Record
 from chassis.dead_letters import REDRIVEN_FOR
 from chassis.errors import PoisonMessage
+from contracts.envelope import Envelope, EnvelopeError
 
 _MAJOR_VERSION = re.compile(r"\.v\d+\Z")
 

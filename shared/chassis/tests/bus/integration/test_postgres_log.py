@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+
 from chassis.bus.log_consumer import LogConsumer
 from chassis.bus.port import Consumer
 from chassis.bus.postgres_log import MIGRATIONS, PostgresLogBus

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+
 from chassis.bus import open_bus
 from chassis.bus.port import OffsetOutOfRange, OutgoingRecord, TopicPartition, UnknownTopic
 from chassis.bus.postgres_log import MIGRATIONS, PostgresLogBus

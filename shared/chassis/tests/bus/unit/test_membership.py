@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection
 
 import pytest
+
 from chassis.bus.bell import Bell
 from chassis.bus.log_backend import Evicted, Standing
 from chassis.bus.membership import Callbacks, Membership

@@ -1,7 +1,8 @@
 import pytest
-from chassis.bus.partitioning import murmur2, partition_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chassis.bus.partitioning import murmur2, partition_of
 
 # From Apache Kafka's own UtilsTest.
 KAFKAS_VECTORS = {

@@ -4,6 +4,9 @@ import asyncio
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from chassis.bus import open_bus
 from chassis.bus.assignment import range_assignment
 from chassis.bus.bell import Bell
@@ -13,8 +16,6 @@ from chassis.bus.port import OutgoingRecord, UnknownTopic
 from chassis.bus.retry import Backoff, passes
 from chassis.errors import OperationalError
 from chassis.settings import SettingsError
-from hypothesis import given
-from hypothesis import strategies as st
 
 HEADERS = st.lists(st.tuples(st.text(st.characters(codec="utf-8"), max_size=40), st.binary(max_size=60)))
 

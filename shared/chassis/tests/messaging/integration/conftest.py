@@ -12,8 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-import chassis
 import pytest_asyncio
+
+import chassis
 from chassis.bus.memory import MemoryBus
 from chassis.bus.port import OutgoingRecord
 from chassis.consumer import Handler, Limits, MessageConsumer

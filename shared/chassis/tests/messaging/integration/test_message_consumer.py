@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
+
 from chassis.consumer import ConsumerStalled, Limits
 from chassis.errors import OperationalError
 from chassis.runtime import StopSignal

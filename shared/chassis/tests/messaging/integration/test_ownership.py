@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+
 from chassis.bus.port import Record, TopicPartition
 from chassis.consumer import BatchConsumer, Delivery, Limits, LostPartition
 from chassis.consumer.applying import Applier

@@ -3,11 +3,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
+
 from chassis import dead_letters
 from chassis.bus.port import RECORD_MAX_BYTES, OutgoingRecord
 from chassis.errors import Conflict, PoisonMessage
 from contracts.envelope import Envelope
-from pydantic import BaseModel
 from testkit.waiting_for import eventually
 
 pytestmark = pytest.mark.asyncio

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
 from chassis.bus.port import RECORD_MAX_BYTES, OutgoingRecord, RecordTooLarge
 from chassis.errors import OperationalError
 from chassis.outbox import OutboxSource, enqueue

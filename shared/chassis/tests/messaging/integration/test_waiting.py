@@ -2,6 +2,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from chassis import dead_letters, waiting
 from chassis.consumer import Handled
 from chassis.errors import EarlyMessage, PoisonMessage

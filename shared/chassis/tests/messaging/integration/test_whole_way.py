@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+
 from chassis.bus.log_consumer import LogConsumer
 from chassis.bus.postgres_log import MIGRATIONS, PostgresLogBus
 from chassis.migrate import migrate

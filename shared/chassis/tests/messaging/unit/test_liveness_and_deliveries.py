@@ -1,13 +1,14 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from chassis.bus.port import Record
 from chassis.consumer import ConsumerStalled, Delivery, Subscription
 from chassis.consumer.liveness import Liveness
 from chassis.dead_letters import REDRIVEN_FOR, storable
 from contracts.envelope import Envelope
-from hypothesis import given
-from hypothesis import strategies as st
 
 PAID = "gridledger.payments.Paid.v2"
 ID = "018f0000-0000-7000-8000-000000000001"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from chassis.bus.partitioning import partition_of
 from chassis.bus.port import (
     RECORD_MAX_BYTES,
@@ -20,7 +21,6 @@ from chassis.bus.port import (
     RecordTooLarge,
     TopicPartition,
 )
-
 from testkit.conformance.bus_harness import BusHarness, Member, Watching, joined, new_topic, numbered, publish
 from testkit.waiting_for import eventually
 

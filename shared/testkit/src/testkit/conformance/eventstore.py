@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any, Protocol
 
 import pytest
+
 from eventstore.hashing import GENESIS, chain
 from eventstore.port import EventStore, RecordedEvent, StoredEvent, StreamHead, VersionConflict
 
@@ -246,7 +247,7 @@ class EventStoreConformance:
                 await store.append(batch, within=within)
                 # From append to commit nobody else appends: so the order in which writers come by here is the order
                 # in which they commit. The reads keep the transaction open while others want to append.
-                committed += [(event.originator_id, event.originator_version) for event in batch]
+                committed += [(stream, event.originator_version) for event in batch]
                 for _ in range((number + turn) % 3):
                     await store.last_position(within)
             version += len(batch)

@@ -16,8 +16,8 @@ from eventsourcing.persistence import (
     Notification,
     StoredEvent,
 )
-from eventstore.port import EventStore, RecordedEvent, VersionConflict
 
+from eventstore.port import EventStore, RecordedEvent, VersionConflict
 from testkit.loop_thread import LoopThread
 
 PAGE = 1_000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chassis.http import create_app
 from fastapi import FastAPI
 
+from chassis.http import create_app
 from gateway_ingest.bootstrap import Service
 from gateway_ingest.entrypoints.http import quarantine, webhooks
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from chassis.http import ExactRouter, require_service_token
 from fastapi import Depends, Query
 from pydantic import SecretStr
 
+from chassis.http import ExactRouter, require_service_token
 from gateway_ingest.adapters.kept_events import NEWEST, KeptEvents
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200

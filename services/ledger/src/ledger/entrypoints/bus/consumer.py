@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from chassis.consumer.batch_consumer import BatchConsumer
 from chassis.consumer.delivery import Delivery as BusDelivery
 from contracts.topics import DEPLOYMENTS, PAYMENTS
-
 from ledger.adapters.books import GROUP
 from ledger.application.engine import Engine
 from ledger.application.work import Delivery, Work

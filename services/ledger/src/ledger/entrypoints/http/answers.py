@@ -6,7 +6,6 @@ from typing import Any
 
 from chassis.http import encode_exact, problem
 from contracts.amounts import format_units
-
 from ledger.application.history import snapshot_after
 from ledger.application.settlement import KeyReused
 from ledger.application.work import Answer, Settled

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chassis.http import create_app, require_service_token
 from fastapi import Depends, FastAPI
 
+from chassis.http import create_app, require_service_token
 from ledger.bootstrap import Parts
 from ledger.entrypoints.http import reads, writes
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
 from chassis.errors import InvalidField
 from chassis.http import DecimalInput
 from contracts.amounts import AmountError, parse_positive_units
-from pydantic import BaseModel, ConfigDict, StringConstraints
 
 UserId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
+from fastapi import Path, Query
+
 from chassis.errors import InvalidField, OperationalError
 from chassis.http import ExactRouter
 from contracts.amounts import format_units
-from fastapi import Path, Query
-
+from eventstore.port import RecordedEvent
 from ledger.application.history import transaction_of
 from ledger.bootstrap import Parts
 from ledger.domain.events import WalletEvent
@@ -29,20 +30,30 @@ After = Annotated[int, Query(ge=0, le=POSITION_MAX)]
 
 def make_router(parts: Parts) -> ExactRouter:
     """The routes that look at the books."""
-    router, reader, asset = ExactRouter(prefix="/v1"), parts.reader, parts.terms.asset
+    router = ExactRouter(prefix="/v1")
+    _add_wallets(router, parts)
+    _add_accounts(router, parts)
+    _add_log(router, parts)
+    return router
 
+
+def _add_wallets(router: ExactRouter, parts: Parts) -> None:
     @router.get("/wallets/{user_id}")
     async def wallet(user_id: UserPath, min_position: MinPosition = None) -> dict[str, Any]:
         """What a person has. One without events has zeros and version 0."""
-        if min_position is not None and not await reader.wait_for_log(min_position, WAIT_S):
+        if min_position is not None and not await parts.reader.wait_for_log(min_position, WAIT_S):
             raise OperationalError("the log has not reached that position")
-        found, position = await reader.wallet(user_id)
-        return wallet_body(found, position, asset)
+        found, position = await parts.reader.wallet(user_id)
+        return wallet_body(found, position, parts.terms.asset)
 
     @router.get("/wallets/{user_id}/transactions")
     async def transactions(user_id: UserPath, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
         """A person's history, newest first."""
         return await _history(parts, f"wallet:{user_id}", _version(cursor), limit)
+
+
+def _add_accounts(router: ExactRouter, parts: Parts) -> None:
+    reader = parts.reader
 
     @router.get("/accounts/{path}")
     async def account(path: AccountPath, min_position: MinPosition = None) -> dict[str, Any]:
@@ -74,10 +85,12 @@ def make_router(parts: Parts) -> ExactRouter:
             "wallets_off": None if balance.wallets_off is None else list(balance.wallets_off),
         }
 
+
+def _add_log(router: ExactRouter, parts: Parts) -> None:
     @router.get("/unallocated")
     async def unallocated(limit: Limit = 50, cursor: Annotated[str, Query(max_length=255)] = "") -> dict[str, Any]:
         """Money that belongs to nobody yet."""
-        rows = await reader.unallocated(cursor, limit)
+        rows = await parts.reader.unallocated(cursor, limit)
         following = rows[-1]["payment_key"] if len(rows) == limit else None
         return {"unallocated": [_payment(row) for row in rows], "next_cursor": following}
 
@@ -85,23 +98,8 @@ def make_router(parts: Parts) -> ExactRouter:
     async def events(after: After = 0, limit: Limit = 50) -> dict[str, Any]:
         """The log after a position, as it is stored."""
         recorded = await parts.store.read_log(after, limit=limit)
-        return {
-            "events": [
-                {
-                    "position": one.position,
-                    "stream": one.stream,
-                    "version": one.version,
-                    "type": one.topic,
-                    "recorded_at": one.recorded_at,
-                    "data": json.loads(one.state),
-                    "hash": one.hash.hex(),
-                }
-                for one in recorded
-            ],
-            "next_after": recorded[-1].position if recorded else after,
-        }
-
-    return router
+        following = recorded[-1].position if recorded else after
+        return {"events": [_event(one) for one in recorded], "next_after": following}
 
 
 async def _journal_reached(parts: Parts, min_position: int | None) -> None:
@@ -166,4 +164,16 @@ def _payment(row: dict[str, Any]) -> dict[str, Any]:
         "refunded": format_units(int(row["refunded"]), asset),
         "asset": asset,
         "paid_at": row["paid_at"],
+    }
+
+
+def _event(recorded: RecordedEvent) -> dict[str, Any]:
+    return {
+        "position": recorded.position,
+        "stream": recorded.stream,
+        "version": recorded.version,
+        "type": recorded.topic,
+        "recorded_at": recorded.recorded_at,
+        "data": json.loads(recorded.state),
+        "hash": recorded.hash.hex(),
     }

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Annotated
 
-from chassis.errors import DomainError
-from chassis.http import ExactRouter
-from chassis.http.problem import MEDIA_TYPE
 from fastapi import Header, Path, Request
 from fastapi.responses import Response
 
+from chassis.errors import DomainError
+from chassis.http import ExactRouter
+from chassis.http.problem import MEDIA_TYPE
 from ledger.application.settlement import KeyReused
 from ledger.application.work import Answer, KeyedRequest, Settled, Work
 from ledger.bootstrap import Parts

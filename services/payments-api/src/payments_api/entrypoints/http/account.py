@@ -24,7 +24,7 @@ def routes(parts: Parts) -> ExactRouter:
 
     @router.get("/user/tfc-balance", response_model=Balance, summary="What can be spent")
     async def balance(person: Person) -> Mapping[str, Any]:
-        return presenting.balance(asset, **await parts.ledger.wallet(person))
+        return presenting.balance(asset, await parts.ledger.wallet(person))
 
     @router.get("/transactions", response_model=Transactions, summary="What happened to your credits, newest first")
     async def transactions(
@@ -33,7 +33,7 @@ def routes(parts: Parts) -> ExactRouter:
         cursor: Annotated[str | None, Query(max_length=255)] = None,
     ) -> Mapping[str, Any]:
         page = await parts.ledger.transactions(person, limit=limit, cursor=cursor)
-        shown = [presenting.transaction(row, asset) for row in page["transactions"]]
-        return {"transactions": shown, "next_cursor": page["next_cursor"]}
+        shown = [presenting.transaction(row) for row in page.transactions]
+        return {"transactions": shown, "next_cursor": page.next_cursor}
 
     return router

@@ -24,7 +24,7 @@ class _Body(BaseModel):
 class DemoSignIn(_Body):
     """Who to be. User ids are opaque."""
 
-    user_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,64}$", max_length=64)]
+    user_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
 class SignedIn(_Body):
