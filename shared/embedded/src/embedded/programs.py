@@ -1,103 +1,114 @@
-"""Which processes the stack consists of, and what each is told by its environment."""
+"""Which processes the stack consists of, what each is told by its environment, and in which order they end."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
+from embedded.kept_secrets import KeptSecrets
 from embedded.provisioning import DatabaseAccess
 from embedded.stack_settings import LOOPBACK, StackSettings
 
 BUS = "bus"
 SERVICES: Mapping[str, str] = {
-    "ledger": "LEDGER_PORT",
-    "gateway_ingest": "GATEWAY_INGEST_PORT",
-    "deployments": "DEPLOYMENTS_PORT",
-    "payments_api": "PAYMENTS_API_PORT",
+    "gateway-ingest": "gateway_ingest",
+    "ledger": "ledger",
+    "deployments": "deployments",
+    "payments-api": "payments_api",
 }
-"""Import name, which is also the database's, and port variable of each service."""
-DATABASES = (*SERVICES, BUS)
+"""Service → its import name, which is also its database's."""
+
+DATABASES = (*SERVICES.values(), BUS)
+ROLES = tuple(f"{database}_{kind}" for database in DATABASES for kind in ("owner", "app"))
+STOP_ORDER = (("payments-api", "demo-gateway", "gateway-ingest"), ("deployments", "ledger"), ("grid-simulator",))
+"""Who hears people and gateways ends first, whom they call ends later; PostgreSQL ends last."""
+
 BUS_SESSION_TIMEOUT_S = 3
 """How long a killed service keeps its partitions: short, since only one of each runs here."""
 
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Program:
-    """A process: what to run, with which additions to the environment, and where it says that it is ready."""
+    """A process: what to run, in which (whole) environment, and where it says that it is ready."""
 
     name: str
     arguments: Sequence[str]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     ready_url: str
 
 
 def programs(
-    settings: StackSettings, secrets: Mapping[str, str], databases: Mapping[str, DatabaseAccess]
-) -> list[Program]:
-    """All processes, simulators first."""
-    return [
-        _simulator(settings),
-        *([_demo_gateway(settings, secrets)] if settings.demo_payment else []),
-        *(_service(settings, secrets, databases, name) for name in SERVICES),
-    ]
+    settings: StackSettings, kept: KeptSecrets, databases: Mapping[str, DatabaseAccess]
+) -> tuple[Program, ...]:
+    """All processes but PostgreSQL, simulators first."""
+    return (
+        _grid_simulator(settings),
+        *([_demo_gateway(settings, kept)] if settings.demo_payment else []),
+        *(_service(settings, kept, databases, service) for service in SERVICES),
+    )
 
 
 def service_environment(
-    settings: StackSettings, secrets: Mapping[str, str], databases: Mapping[str, DatabaseAccess], name: str
+    settings: StackSettings, kept: KeptSecrets, databases: Mapping[str, DatabaseAccess], service: str
 ) -> dict[str, str]:
-    """What a service is told; also what its ``migrate`` and operators' commands need."""
-    bus_dsn = databases[BUS].app_dsn
-    separator = "&" if "?" in bus_dsn else "?"
+    """What a service is told beside what the launcher was; its ``migrate`` and operators' commands need it too."""
+    access, bus = databases[SERVICES[service]], databases[BUS]
     return {
-        **secrets,
-        "DATABASE_URL": databases[name].app_dsn,
-        "MIGRATION_DATABASE_URL": databases[name].owner_dsn,
-        "BUS_URL": f"{bus_dsn}{separator}{urlencode({'session_timeout_s': BUS_SESSION_TIMEOUT_S})}",
+        **kept.variables,
+        **UNBUFFERED,
+        "DATABASE_URL": access.app_dsn,
+        "MIGRATION_DATABASE_URL": access.owner_dsn,
+        "BUS_URL": f"{bus.app_dsn}?{urlencode({'session_timeout_s': BUS_SESSION_TIMEOUT_S})}",
         "HOST": LOOPBACK,
-        "PORT": str(settings.ports[SERVICES[name]]),
-        "LOG_FORMAT": os.environ.get("LOG_FORMAT") or "console",
+        "PORT": str(settings.ports[service]),
+        "LOG_FORMAT": settings.environment.get("LOG_FORMAT") or "console",
         "DEMO_PAYMENT": str(settings.demo_payment).lower(),
         "MARKETPLACE_CONFIG": str(settings.marketplace),
-        "LEDGER_URL": settings.url("LEDGER_PORT"),
-        "GATEWAY_INGEST_URL": settings.url("GATEWAY_INGEST_PORT"),
-        "DEMO_GATEWAY_URL": settings.url("DEMO_GATEWAY_PORT"),
-        "GRID_URL": settings.url("GRID_SIMULATOR_PORT"),
+        "LEDGER_URL": settings.url("ledger"),
+        "GATEWAY_INGEST_URL": settings.url("gateway-ingest"),
+        "DEMO_GATEWAY_URL": settings.url("demo-gateway"),
+        "GRID_URL": settings.url("grid-simulator"),
     }
 
 
 def _service(
-    settings: StackSettings, secrets: Mapping[str, str], databases: Mapping[str, DatabaseAccess], name: str
+    settings: StackSettings, kept: KeptSecrets, databases: Mapping[str, DatabaseAccess], service: str
 ) -> Program:
     return Program(
-        name=name.replace("_", "-"),
-        arguments=[sys.executable, "-m", name, "serve"],
-        environment=service_environment(settings, secrets, databases, name),
-        ready_url=f"{settings.url(SERVICES[name])}/readyz",
+        name=service,
+        arguments=(sys.executable, "-m", SERVICES[service], "serve"),
+        environment={**settings.environment, **service_environment(settings, kept, databases, service)},
+        ready_url=f"{settings.url(service)}/readyz",
     )
 
 
-def _simulator(settings: StackSettings) -> Program:
-    port, storage = str(settings.ports["GRID_SIMULATOR_PORT"]), settings.data_dir / "grid.sqlite3"
+def _grid_simulator(settings: StackSettings) -> Program:
+    name = "grid-simulator"
+    port, storage = str(settings.ports[name]), settings.data_dir / "grid.sqlite3"
     return Program(
-        name="grid-simulator",
-        arguments=[sys.executable, "-m", "embedded.grid_simulator", "--port", port, "--storage", str(storage)],
-        environment={},
-        ready_url=f"{settings.url('GRID_SIMULATOR_PORT')}/readyz",
+        name=name,
+        arguments=(sys.executable, "-m", "embedded.grid_simulator", "--port", port, "--storage", str(storage)),
+        environment={**settings.environment, **UNBUFFERED},
+        ready_url=f"{settings.url(name)}/readyz",
     )
 
 
-def _demo_gateway(settings: StackSettings, secrets: Mapping[str, str]) -> Program:
+def _demo_gateway(settings: StackSettings, kept: KeptSecrets) -> Program:
+    name = "demo-gateway"
     return Program(
-        name="demo-gateway",
-        arguments=[sys.executable, "-m", "embedded.demo_gateway"],
+        name=name,
+        arguments=(sys.executable, "-m", "embedded.demo_gateway"),
         environment={
-            "DEMO_WEBHOOK_SECRET": secrets["DEMO_WEBHOOK_SECRET"],
-            "GATEWAY_INGEST_URL": settings.url("GATEWAY_INGEST_PORT"),
-            "DEMO_GATEWAY_URL": settings.url("DEMO_GATEWAY_PORT"),
-            "DEMO_GATEWAY_PORT": str(settings.ports["DEMO_GATEWAY_PORT"]),
+            **settings.environment,
+            **UNBUFFERED,
+            "DEMO_WEBHOOK_SECRET": kept.variables["DEMO_WEBHOOK_SECRET"],
+            "GATEWAY_INGEST_URL": settings.url("gateway-ingest"),
+            "DEMO_GATEWAY_URL": settings.url(name),
+            "DEMO_GATEWAY_PORT": str(settings.ports[name]),
         },
-        ready_url=f"{settings.url('DEMO_GATEWAY_PORT')}/readyz",
+        ready_url=f"{settings.url(name)}/readyz",
     )

@@ -1,91 +1,112 @@
-"""What the stack on one machine is configured by: ports, the data folder, secrets that are passed through.
+"""What the stack on one machine is configured by: ports, the data folder, what is passed on to the services.
 
-Reads the environment once; every fault is one line that names the variable.
+Everything has a default. A wrong value is one line (SettingsError) that names the variable. Starts nothing.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from chassis.settings import SettingsError
 
 LOOPBACK = "127.0.0.1"
-PORTS: Mapping[str, int] = {
-    "PAYMENTS_API_PORT": 8000,
-    "GATEWAY_INGEST_PORT": 8001,
-    "LEDGER_PORT": 8002,
-    "DEPLOYMENTS_PORT": 8003,
-    "DEMO_GATEWAY_PORT": 8010,
-    "GRID_SIMULATOR_PORT": 8011,
-}
-PASSED_THROUGH = ("SERVICE_TOKEN", "STRIPE_WEBHOOK_SECRET", "DEMO_WEBHOOK_SECRET", "RAW_EVENT_KEY")
+PORT_MAX = 65535
 DATA_DIR = ".gridledger"
-MARKETPLACE = Path("config/marketplace.toml")
+MARKETPLACE = "config/marketplace.toml"
+
+PORTS: Mapping[str, tuple[str, int]] = MappingProxyType(
+    {
+        "payments-api": ("PAYMENTS_API_PORT", 8000),
+        "gateway-ingest": ("GATEWAY_INGEST_PORT", 8001),
+        "ledger": ("LEDGER_PORT", 8002),
+        "deployments": ("DEPLOYMENTS_PORT", 8003),
+        "demo-gateway": ("DEMO_GATEWAY_PORT", 8010),
+        "grid-simulator": ("GRID_SIMULATOR_PORT", 8011),
+    }
+)
+"""Process → the variable with its port, and the port without it."""
+
+POSTGRES_PORT = "POSTGRES_PORT"
+"""The variable with PostgreSQL's port; without it a free one is taken at each start."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StackSettings:
-    """``ports`` by variable name; ``given`` are the secrets that the environment names."""
+    """``ports`` has one for each process of PORTS, no two alike. ``environment`` is what was given, as it was."""
 
     data_dir: Path
     ports: Mapping[str, int]
-    given: Mapping[str, str]
+    postgres_port: int | None
     demo_payment: bool
     marketplace: Path
+    environment: Mapping[str, str] = field(repr=False)
 
-    def url(self, port_variable: str) -> str:
-        """Where the process of that port listens."""
-        return f"http://{LOOPBACK}:{self.ports[port_variable]}"
+    def url(self, process: str) -> str:
+        """Where a process listens."""
+        return f"http://{LOOPBACK}:{self.ports[process]}"
 
 
-def read_settings(environment: Mapping[str, str] = os.environ) -> StackSettings:
-    """Read and check. Raises SettingsError with one line."""
-    marketplace = Path(environment.get("MARKETPLACE_CONFIG") or MARKETPLACE).absolute()
-    if not marketplace.is_file():
-        raise SettingsError(f"MARKETPLACE_CONFIG: {marketplace} is not a file; start from the project's folder")
+def read_settings(environment: Mapping[str, str], folder: Path) -> StackSettings:
+    """Read and check; relative paths start at ``folder``. Raises SettingsError with one line."""
+    ports = {process: _port(environment, variable, default) for process, (variable, default) in PORTS.items()}
+    postgres_port = _port(environment, POSTGRES_PORT, 0) or None
+    _refuse_shared_ports(ports, postgres_port)
     return StackSettings(
-        data_dir=_writable(Path(environment.get("DATA_DIR") or DATA_DIR).absolute()),
-        ports={name: _port(name, environment.get(name) or str(default)) for name, default in PORTS.items()},
-        given={name: environment[name] for name in PASSED_THROUGH if environment.get(name)},
+        data_dir=(folder / (environment.get("DATA_DIR") or DATA_DIR)).absolute(),
+        ports=MappingProxyType(ports),
+        postgres_port=postgres_port,
         demo_payment=_flag("DEMO_PAYMENT", environment.get("DEMO_PAYMENT") or "true"),
-        marketplace=marketplace,
+        marketplace=_marketplace(environment, folder),
+        environment=MappingProxyType(dict(environment)),
     )
 
 
 def refuse_taken_ports(settings: StackSettings) -> None:
     """Raises SettingsError naming the first port that somebody else listens on."""
-    for name, port in settings.ports.items():
+    for process, port in settings.ports.items():
+        variable = PORTS[process][0]
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((LOOPBACK, port))
             except OSError as error:
-                raise SettingsError(f"{name}: port {port} is taken ({error.strerror}); set {name} to another") from None
+                reason = f"port {port} cannot be had ({error.strerror})"
+                raise SettingsError(f"{variable}: {reason}; set {variable} to another") from None
 
 
-def _port(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise SettingsError(f"{name} must be a port from 1 to 65535")
+def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
+    text = environment.get(variable) or str(default)
+    if text == str(default):
+        return default
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= PORT_MAX):
+        raise SettingsError(f"{variable} must be a port from 1 to {PORT_MAX}, not {text!r}")
     return int(text)
 
 
-def _flag(name: str, text: str) -> bool:
+def _refuse_shared_ports(ports: Mapping[str, int], postgres_port: int | None) -> None:
+    named = {variable: ports[process] for process, (variable, _) in PORTS.items()}
+    if postgres_port is not None:
+        named[POSTGRES_PORT] = postgres_port
+    seen: dict[int, str] = {}
+    for variable, port in named.items():
+        if port in seen:
+            raise SettingsError(f"{seen[port]} and {variable} are both {port}; each process needs a port of its own")
+        seen[port] = variable
+
+
+def _flag(variable: str, text: str) -> bool:
     flags = {"true": True, "1": True, "false": False, "0": False}
     if text.lower() not in flags:
-        raise SettingsError(f"{name} must be true or false")
+        raise SettingsError(f"{variable} must be true or false, not {text!r}")
     return flags[text.lower()]
 
 
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise SettingsError(f"DATA_DIR: {folder} cannot be written to ({error.strerror})") from None
-    return folder
+def _marketplace(environment: Mapping[str, str], folder: Path) -> Path:
+    path = (folder / (environment.get("MARKETPLACE_CONFIG") or MARKETPLACE)).absolute()
+    if not path.is_file():
+        raise SettingsError(f"MARKETPLACE_CONFIG: {path} is not a file; start from the project's folder")
+    return path

@@ -1,133 +1,179 @@
-"""Keeps child processes alive: starts them, passes on what they print, restarts what dies, stops all in order.
+"""Keeps child processes running: passes on what they print, names one that dies, starts it anew, ends all in order.
 
-A child ends with its parent even if that is killed: the kernel is told so where it can be (Linux).
+Knows processes and nothing of what they do. A child that ends before it was ever ready is not started anew: something
+is wrong that a person must see.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import httpx
 
 from chassis.runtime import StopSignal
+from chassis.settings import SettingsError
+from embedded.log_lines import LAUNCHER, LogLines
 from embedded.programs import Program
 
-RESTART_FIRST_S = 0.5
-RESTART_LONGEST_S = 10.0
-STEADY_S = 30.0
-"""A process that lived this long starts its pauses anew."""
-STOP_S = 28.0
-"""Longer than a service takes to drain."""
+RESTART_PAUSE_S = 0.2
+RESTART_PAUSE_MAX_S = 5.0
+STEADY_AFTER_S = 20.0
+"""A process that lived this long begins anew with the shortest pause."""
 READY_POLL_S = 0.05
-LINE_MAX_BYTES = 1024 * 1024
-_PR_SET_PDEATHSIG = 1
-
-Say = Callable[[str, str], None]
-"""Takes the name of a process and a line about it or from it."""
+READY_TIMEOUT_S = 120.0
+PROBE_TIMEOUT_S = 2.0
+ERROR_PREFIX = "error: "
 
 
 class Child:
     """One program and the process that runs it now."""
 
-    def __init__(self, program: Program, say: Say) -> None:
+    def __init__(self, program: Program, process_group: int, log: LogLines, changed: Callable[[], None]) -> None:
         self.program = program
-        self.pid: int | None = None
-        self._say = say
-        self._process: Process | None = None
+        self.is_ready = False
+        self._process_group = process_group
+        self._log = log
+        self._changed = changed
+        self._stop = StopSignal()
+        self._process: asyncio.subprocess.Process | None = None
 
-    async def keep_alive(self, stop: StopSignal) -> None:
-        """Run the program until stopped, again whenever it ends."""
-        pause_s = RESTART_FIRST_S
-        while not stop.is_set():
-            started = asyncio.get_running_loop().time()
-            code = await self._run_once(stop)
-            if stop.is_set():
-                return
-            if asyncio.get_running_loop().time() - started > STEADY_S:
-                pause_s = RESTART_FIRST_S
-            self._say("launcher", f"{self.program.name} ended with {_meaning(code)}; starting it again in {pause_s} s")
-            await stop.wait_for(pause_s)
-            pause_s = min(RESTART_LONGEST_S, pause_s * 2)
-
-    async def _run_once(self, stop: StopSignal) -> int:
-        process = await asyncio.create_subprocess_exec(
-            *self.program.arguments,
-            env={**os.environ, **self.program.environment, "PYTHONUNBUFFERED": "1"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            limit=LINE_MAX_BYTES,
-            start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-        )
-        self._process, self.pid = process, process.pid
-        ender = asyncio.create_task(self._end_on(stop))
-        try:
-            await self._pass_on(process)
-            return await process.wait()
-        finally:
-            ender.cancel()
-            self._process = self.pid = None
-
-    async def _pass_on(self, process: Process) -> None:
-        assert process.stdout is not None
-        while line := await process.stdout.readline():
-            self._say(self.program.name, line.decode("utf-8", "replace").rstrip())
-
-    async def _end_on(self, stop: StopSignal) -> None:
-        await stop.wait()
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it runs."""
         process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        await asyncio.sleep(STOP_S)
-        self._say("launcher", f"{self.program.name} did not stop in {STOP_S} s; ending it")
-        process.kill()
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def keep_running(self) -> None:
+        """Run the program until ``stop``, again whenever it ends. Raises SettingsError when it was never ready."""
+        pause_s = RESTART_PAUSE_S
+        loop = asyncio.get_running_loop()
+        while not self._stop.is_set():
+            started = loop.time()
+            code = await self._run_once()
+            if self._stop.is_set():
+                return
+            if not self.is_ready:
+                raise SettingsError(f"{self.program.name} did not start: {self._why(code)}")
+            if loop.time() - started > STEADY_AFTER_S:
+                pause_s = RESTART_PAUSE_S
+            self._log.say(LAUNCHER, f"{self.program.name} ended ({ending(code)}); starting it again in {pause_s:g} s")
+            await self._stop.wait_for(pause_s)
+            pause_s = min(2 * pause_s, RESTART_PAUSE_MAX_S)
+
+    def stop(self) -> None:
+        """Ask the process to end, and start it no more."""
+        self._stop.set()
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process now, and start it no more."""
+        self._stop.set()
+        self._signal(signal.SIGKILL)
+
+    async def _run_once(self) -> int:
+        self._process = await asyncio.create_subprocess_exec(
+            *self.program.arguments,
+            env=self.program.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            process_group=self._process_group,
+        )
+        if self._stop.is_set():
+            self._signal(signal.SIGTERM)
+        self._changed()
+        assert self._process.stdout is not None
+        await self._log.follow(self.program.name, self._process.stdout)
+        return await self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def _why(self, code: int) -> str:
+        said = [line for line in self._log.last(self.program.name) if line.strip()]
+        errors = [line.removeprefix(ERROR_PREFIX) for line in said if line.startswith(ERROR_PREFIX)]
+        return (errors or said or [ending(code)])[-1]
 
 
 class Supervisor:
-    """All children. ``run`` ends once every one has ended."""
+    """All children of a stack. ``changed`` is called when one was started."""
 
-    def __init__(self, programs: Sequence[Program], say: Say) -> None:
-        self.children = [Child(program, say) for program in programs]
+    def __init__(
+        self, programs: Sequence[Program], process_group: int, log: LogLines, changed: Callable[[], None]
+    ) -> None:
+        self._children = {program.name: Child(program, process_group, log, changed) for program in programs}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def run(self, stop: StopSignal) -> None:
-        """Keep all alive until stopped."""
-        async with asyncio.TaskGroup() as group:
-            for child in self.children:
-                group.create_task(child.keep_alive(stop), name=child.program.name)
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """Process ids of the children that run now."""
+        return {name: child.pid for name, child in self._children.items() if child.pid is not None}
 
-    async def wait_ready(self, stop: StopSignal, timeout_s: float) -> list[str]:
-        """Wait until every process says that it is ready; answers the names of those that did not in time."""
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        async with httpx.AsyncClient(timeout=2.0) as client:
-            waiting = list(self.children)
-            while waiting and not stop.is_set() and asyncio.get_running_loop().time() < deadline:
-                waiting = [child for child in waiting if not await _is_ready(client, child.program.ready_url)]
-                if waiting:
-                    await stop.wait_for(READY_POLL_S)
-        return [child.program.name for child in waiting]
+    async def start(self) -> None:
+        """Start all and wait until each says that it is ready. Raises SettingsError naming the one that does not."""
+        for name, child in self._children.items():
+            self._tasks[name] = asyncio.create_task(child.keep_running(), name=name)
+        readiness = asyncio.create_task(self._all_ready(), name="readiness")
+        try:
+            ended, _ = await asyncio.wait({readiness, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+            await min(ended, key=lambda task: task is readiness)
+        finally:
+            readiness.cancel()
+
+    async def run(self) -> None:
+        """Returns when every child was stopped; an error in here is passed on at once."""
+        await asyncio.gather(*self._tasks.values())
+
+    async def stop(self, order: Sequence[Sequence[str]], timeout_s: float) -> Sequence[str]:
+        """End the children group by group; answers the names of those that had to be killed after ``timeout_s``."""
+        late: Sequence[str] = ()
+        try:
+            async with asyncio.timeout(timeout_s):
+                for group in order:
+                    await self._stop_group(group)
+        except TimeoutError:
+            late = sorted(self.pids)
+        finally:
+            await self.kill()
+        return late
+
+    async def kill(self) -> None:
+        """End every child now."""
+        for child in self._children.values():
+            child.kill()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _stop_group(self, names: Sequence[str]) -> None:
+        present = [name for name in names if name in self._tasks]
+        for name in present:
+            self._children[name].stop()
+        if present:
+            await asyncio.wait([self._tasks[name] for name in present])
+
+    async def _all_ready(self) -> None:
+        async with httpx.AsyncClient(timeout=PROBE_TIMEOUT_S, trust_env=False) as client:
+            await asyncio.gather(*(self._ready(child, client) for child in self._children.values()))
+
+    async def _ready(self, child: Child, client: httpx.AsyncClient) -> None:
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                while not await _answers(client, child.program.ready_url):
+                    await asyncio.sleep(READY_POLL_S)
+        except TimeoutError as error:
+            raise SettingsError(f"{child.program.name} was not ready within {READY_TIMEOUT_S:.0f} s") from error
+        child.is_ready = True
 
 
-async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
     try:
         return (await client.get(url)).status_code == httpx.codes.OK
-    except httpx.HTTPError:
+    except httpx.TransportError:
         return False
 
 
-def _meaning(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    return f"signal {signal.Signals(-code).name}"
-
-
-def _end_with_parent() -> None:
-    """In the child, before it becomes the program."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def ending(code: int) -> str:
+    """How a process ended, for people."""
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"

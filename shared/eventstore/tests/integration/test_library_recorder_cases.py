@@ -6,7 +6,9 @@ tracking and process recorders (our checkpoints are the projector's) and the opt
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +23,18 @@ from eventstore.postgres import PostgresEventStore
 from testkit.conformance.library_recorders import LibraryAggregateRecorder, LibraryApplicationRecorder
 from testkit.loop_thread import LoopThread
 
+PATIENCE_S = 30.0
+
+
+@contextmanager
+def no_thread_left_behind() -> Iterator[None]:
+    """The library's cases tell their readers to stop and go; the store must stay until those have stopped."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+
 
 class OnMemory:
     """``thread`` and ``store`` for each case."""
@@ -31,7 +45,8 @@ class OnMemory:
     @pytest.fixture(autouse=True)
     def _store_in_memory(self) -> Iterator[None]:
         self.thread, self.store = LoopThread("library-cases"), MemoryEventStore()
-        yield
+        with no_thread_left_behind():
+            yield
         self.thread.close()
 
     def new_originator_id(self) -> str:
@@ -50,7 +65,8 @@ class OnPostgres:
         self.thread = LoopThread("library-cases")
         pool = self.thread.call(open_pool(events_database.app_dsn, max_size=12, application_name="test"))
         self.store = PostgresEventStore(pool)
-        yield
+        with no_thread_left_behind():
+            yield
         self.thread.call(pool.close())
         self.thread.close()
 
@@ -85,5 +101,8 @@ class TestPositionsDoNotInterleaveOnMemory(OnMemory, library.NonInterleavingNoti
 
 
 class TestPositionsDoNotInterleaveOnPostgres(OnPostgres, library.NonInterleavingNotificationIDsBaseCase):
+    # The library's 1,000 are inserted before the other thread comes by: without the lane the case would pass too.
+    insert_num = 20_000
+
     def create_recorder(self) -> LibraryApplicationRecorder:
         return LibraryApplicationRecorder(self.thread, self.store)

@@ -95,11 +95,20 @@ class PostgresEventStore:
     async def keep(self, sealed: Sequence[SealedEvent]) -> Sequence[Outcome]:
         """See the port."""
         BATCH_SIZE.observe(len(sealed))
+        connection = await self._connect()
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                return await self._keep(connection, sealed)
+            return await self._keep(connection, sealed)
         except Exception as error:
             raise _translated(error) from error
+        finally:
+            await self._pool.release(connection)
+
+    async def _connect(self) -> Any:
+        """Whatever keeps us from the database, the gateway is to come again: no reason to connect is an event's."""
+        try:
+            return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise OperationalError(f"no connection to the database: {error!r}", retry_after_s=RETRY_AFTER_S) from error
 
     async def _keep(self, connection: Any, sealed: Sequence[SealedEvent]) -> Sequence[Outcome]:
         firsts: dict[Key, SealedEvent] = {}

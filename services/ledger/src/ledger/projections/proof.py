@@ -6,6 +6,7 @@ anything that lasts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -31,7 +32,8 @@ SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::b
                      $8::bytea[])
 """
 _WALLETS_DIFFER = """
-SELECT user_id, l AS live, s AS rebuilt FROM (SELECT * FROM wallets WHERE version > 0) AS l
+SELECT user_id, row_to_json(l)::text AS live, row_to_json(s)::text AS rebuilt
+FROM (SELECT * FROM wallets WHERE version > 0) AS l
 FULL JOIN shadow_wallets AS s USING (user_id) WHERE l IS DISTINCT FROM s ORDER BY user_id
 """
 _POSTINGS_DIFFER = """
@@ -107,7 +109,8 @@ def _rows(wallets: dict[str, Wallet], heads: dict[str, bytes]) -> Iterator[tuple
         yield (*wallet, heads[user_id])
 
 
-def _values(row: Any) -> str:
+def _values(row: str | None) -> str:
     if row is None:
         return "missing"
-    return ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("user_id", "head_hash"))
+    columns = json.loads(row)
+    return ", ".join(f"{name} {value}" for name, value in columns.items() if name not in ("user_id", "head_hash"))
