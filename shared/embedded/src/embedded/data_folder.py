@@ -1,4 +1,4 @@
-"""The data folder of one stack: who uses it, and the note that a running launcher leaves for other commands in it.
+"""The data folder of one stack: who uses it, and what a running launcher leaves there for other commands.
 
 One launcher at a time holds ``launcher.lock``. ``stack.json`` (0600) says where everything runs; it is only to be
 believed while the lock is held.
@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from embedded.kept_secrets import write_private
 from chassis.settings import SettingsError
+from embedded.kept_secrets import KeptSecrets, write_private
+from embedded.provisioning import DatabaseAccess
 
 LOCK_NAME = "launcher.lock"
 NOTE_NAME = "stack.json"
+CONNECTIONS_NAME = "connections.env"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,9 @@ class StackNote:
     environments: Mapping[str, Mapping[str, str]] = field(repr=False)
 
 
-class FolderInUse(SettingsError):
-    """Another launcher holds the folder."""
-
-
 @contextmanager
 def hold_folder(data_dir: Path) -> Iterator[None]:
-    """Make the folder if it is missing and keep all other launchers out of it. Raises SettingsError, FolderInUse."""
+    """Make the folder if it is missing and keep all other launchers out of it. Raises SettingsError."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -46,7 +44,7 @@ def hold_folder(data_dir: Path) -> Iterator[None]:
         raise SettingsError(f"DATA_DIR: cannot use the folder {data_dir}: {error.strerror}") from error
     try:
         if not _take(lock):
-            raise FolderInUse(f"DATA_DIR: another launcher is running on {data_dir}")
+            raise SettingsError(f"DATA_DIR: another launcher is running on {data_dir}")
         yield
         (data_dir / NOTE_NAME).unlink(missing_ok=True)
     finally:
@@ -55,7 +53,15 @@ def hold_folder(data_dir: Path) -> Iterator[None]:
 
 def leave_note(data_dir: Path, note: StackNote) -> None:
     """Say where everything runs. The folder must be held."""
-    write_private(data_dir / NOTE_NAME, asdict(note))
+    write_private(data_dir / NOTE_NAME, json.dumps(asdict(note), indent=2))
+
+
+def write_connections(data_dir: Path, databases: Mapping[str, DatabaseAccess], kept: KeptSecrets) -> None:
+    """For a shell: how operators reach the databases while the stack runs. The same at every start but for the port."""
+    lines = [f"{name.upper()}_DATABASE_URL={access.app_dsn}" for name, access in databases.items()]
+    lines += [f"{name.upper()}_MIGRATION_DATABASE_URL={access.owner_dsn}" for name, access in databases.items()]
+    lines += [f"BUS_URL={databases['bus'].app_dsn}", f"SERVICE_TOKEN={kept.variables['SERVICE_TOKEN']}"]
+    write_private(data_dir / CONNECTIONS_NAME, "\n".join(lines) + "\n")
 
 
 def read_note(data_dir: Path) -> StackNote | None:

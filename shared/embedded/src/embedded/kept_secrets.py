@@ -42,18 +42,18 @@ def keep_secrets(data_dir: Path, environment: Mapping[str, str], roles: Sequence
     passwords = {role: kept.get(f"password:{role}") or secrets.token_urlsafe(24) for role in roles}
     wanted = {**kept, **variables, **{f"password:{role}": password for role, password in passwords.items()}}
     if wanted != kept:
-        write_private(path, wanted)
+        write_private(path, json.dumps(wanted, indent=2))
     given = {name: environment[name] for name in MAKERS if environment.get(name)}
     return KeptSecrets({**variables, **given}, passwords)
 
 
-def write_private(path: Path, content: object) -> None:
-    """Replace a JSON file in one step; nobody but its owner can ever read it. Raises SettingsError."""
+def write_private(path: Path, content: str) -> None:
+    """Replace a file in one step; nobody but its owner can ever read it. Raises SettingsError."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
+            file.write(content)
         scratch.replace(path)
     except OSError as error:
         raise SettingsError(f"cannot write {path}: {error.strerror}") from error

@@ -1,4 +1,7 @@
-"""``make run``: PostgreSQL, migrations, topics, then every process; until Ctrl-C stops all of it in order."""
+"""The whole stack on one machine: PostgreSQL, migrations, topics, then every process, until it is stopped in order.
+
+Builds the parts and decides when which of them starts and ends. One stack at a time on a data folder.
+"""
 
 from __future__ import annotations
 
@@ -7,149 +10,182 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from rich.console import Console
 
-from chassis.bus import open_bus
-from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
-from chassis.migrate import migrate
 from chassis.runtime import StopSignal
 from chassis.settings import SettingsError
-from contracts.topics import PARTITIONS
-from embedded.kept_secrets import kept_secrets
-from embedded.postgres_server import PostgresServer, ServerInfo
-from embedded.programs import BUS, DATABASES, SERVICES, programs, service_environment
+from embedded.data_folder import StackNote, hold_folder, leave_note, write_connections
+from embedded.databases import DatabaseServer, migrate_all
+from embedded.kept_secrets import KeptSecrets, keep_secrets
+from embedded.log_lines import LAUNCHER, LogLines
+from embedded.postgres_server import ServerInfo
+from embedded.programs import DATABASES, ROLES, SERVICES, STOP_ORDER, programs, service_environment
 from embedded.provisioning import DatabaseAccess, provision
-from embedded.server_account import PostgresServerError
 from embedded.stack_settings import StackSettings, read_settings, refuse_taken_ports
 from embedded.supervisor import Supervisor
+from embedded.watchdog import Watchdog
 
-READY_TIMEOUT_S = 90.0
-CONNECTIONS_FILE = "connections.env"
-"""What operators' commands need to reach the databases while the stack runs; readable by its owner alone."""
+CHILDREN_STOP_TIMEOUT_S = 26.5
+"""Longer than a service takes to drain; with PostgreSQL's own stop it stays below 30 s."""
 
-Say = Callable[[str, str], None]
+POSTGRES_FOLDER = "postgres"
 
 
 class Stack:
-    """The whole stack of one data folder."""
+    """The stack of one data folder, which the caller holds. ``start`` once, then ``run``, then always ``stop``."""
 
-    def __init__(self, settings: StackSettings, say: Say) -> None:
+    def __init__(self, settings: StackSettings, log: LogLines) -> None:
         self.settings = settings
-        self.secrets: Mapping[str, str] = {}
-        self._say = say
-        self._postgres = PostgresServer(settings.data_dir / "postgres")
+        self._log = log
+        self._kept = keep_secrets(settings.data_dir, settings.environment, ROLES)
+        self._server = DatabaseServer(settings.data_dir / POSTGRES_FOLDER, settings.postgres_port)
+        self._watchdog: Watchdog | None = None
+        self._supervisor: Supervisor | None = None
+        self._ready = False
+        self._stopping = StopSignal()
 
-    async def run(self, stop: StopSignal, ready: Callable[[Stack], None]) -> int:
-        """Start everything, call ``ready``, and keep it running until stopped; answers the exit code."""
-        refuse_taken_ports(self.settings)
-        self.secrets = kept_secrets(self.settings.data_dir, self.settings.given)
-        info = await asyncio.to_thread(self._postgres.start)
-        try:
-            self._tell_where(info)
-            databases = await self._prepare(info)
-            return await self._supervise(databases, stop, ready)
-        finally:
-            await asyncio.to_thread(self._postgres.stop)
+    def environment(self, service: str, databases: Mapping[str, DatabaseAccess]) -> Mapping[str, str]:
+        """What a service is told, without what the launcher itself was given."""
+        return service_environment(self.settings, self._kept, databases, service)
 
-    def _tell_where(self, info: ServerInfo) -> None:
-        self._say("launcher", f"PostgreSQL {info.version} as {info.user}, data in {info.data_dir}, port {info.port}")
-        self._say("launcher", f"PostgreSQL's programs: {info.binaries_dir}")
+    @property
+    def secrets(self) -> KeptSecrets:
+        """The secrets that this stack uses."""
+        return self._kept
 
-    async def _prepare(self, info: ServerInfo) -> Mapping[str, DatabaseAccess]:
-        databases = await provision(info.superuser_dsn, DATABASES)
-        await migrate(databases[BUS].owner_dsn, BUS_MIGRATIONS)
-        async with asyncio.TaskGroup() as group:
-            for name in SERVICES:
-                group.create_task(self._migrate(name, databases))
-        bus = await open_bus(databases[BUS].app_dsn)
-        try:
-            await bus.ensure_topics(PARTITIONS)
-        finally:
-            await bus.close()
-        self._write_connections(databases)
+    async def start_databases(self) -> Mapping[str, DatabaseAccess]:
+        """PostgreSQL with its databases and roles, up to date. Raises SettingsError with one line."""
+        info = await self._server.start()
+        self._tell_where(info)
+        databases = await provision(info.superuser_dsn, DATABASES, self._kept.passwords)
+        given = self.settings.environment
+        await migrate_all(
+            databases,
+            {name: (module, {**given, **self.environment(name, databases)}) for name, module in SERVICES.items()},
+        )
+        write_connections(self.settings.data_dir, databases, self._kept)
         return databases
 
-    async def _migrate(self, name: str, databases: Mapping[str, DatabaseAccess]) -> None:
-        environment = service_environment(self.settings, self.secrets, databases, name)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", name, "migrate",
-            env={**os.environ, **environment},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise SettingsError(f"{name}: its migrations failed: {output.decode(errors='replace').strip()}")
+    async def start(self) -> None:
+        """Start everything and wait until it is ready. Raises SettingsError with one line."""
+        refuse_taken_ports(self.settings)
+        databases = await self.start_databases()
+        self._watchdog = Watchdog()
+        environments = {name: self.environment(name, databases) for name in SERVICES}
+        supervisor = self._supervisor = Supervisor(
+            programs(self.settings, self._kept, databases),
+            self._watchdog.process_group,
+            self._log,
+            lambda: self._leave_note(environments),
+        )
+        await supervisor.start()
+        self._ready = True
+        self._leave_note(environments)
 
-    def _write_connections(self, databases: Mapping[str, DatabaseAccess]) -> None:
-        path = self.settings.data_dir / CONNECTIONS_FILE
-        lines = [f"{name.upper()}_DATABASE_URL={access.app_dsn}" for name, access in databases.items()]
-        lines += [f"{name.upper()}_MIGRATION_DATABASE_URL={access.owner_dsn}" for name, access in databases.items()]
-        lines += [f"BUS_URL={databases[BUS].app_dsn}", f"SERVICE_TOKEN={self.secrets['SERVICE_TOKEN']}"]
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write("\n".join(lines) + "\n")
+    async def run(self) -> None:
+        """Keep everything running until cancelled."""
+        assert self._supervisor is not None, "a stack is started before it runs"
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._supervisor.run())
+            group.create_task(self._server.keep_running(self._stopping, self._log))
 
-    async def _supervise(
-        self, databases: Mapping[str, DatabaseAccess], stop: StopSignal, ready: Callable[[Stack], None]
-    ) -> int:
-        supervisor = Supervisor(programs(self.settings, self.secrets, databases), self._say)
-        running = asyncio.create_task(supervisor.run(stop))
-        guarding = asyncio.create_task(self._guard_postgres(stop))
+    async def stop(self) -> None:
+        """Stop all in order within 30 s, PostgreSQL last. Fine at any point of the start."""
+        self._stopping.set()
         try:
-            late = await supervisor.wait_ready(stop, READY_TIMEOUT_S)
-            if late and not stop.is_set():
-                self._say("launcher", f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(late)}")
-                return 1
-            if not stop.is_set():
-                ready(self)
-            await stop.wait()
-            return 0
+            if self._supervisor is not None:
+                for name in await self._supervisor.stop(STOP_ORDER, CHILDREN_STOP_TIMEOUT_S):
+                    self._log.say(LAUNCHER, f"{name} did not stop in time and was killed")
         finally:
-            stop.set()
-            await running
-            await guarding
+            if self._watchdog is not None:
+                self._watchdog.close()
+            await self._server.stop()
 
-    async def _guard_postgres(self, stop: StopSignal) -> None:
-        """A database that dies takes the stack down loudly: its port and passwords would be other ones anyway."""
-        while not await stop.wait_for(1.0):
-            code = self._postgres.returncode()
-            if code is not None:
-                self._say("launcher", f"PostgreSQL ended with {code}; stopping")
-                stop.set()
+    async def insist(self) -> None:
+        """End all processes now; what they had not finished, they find again at the next start."""
+        if self._supervisor is not None:
+            await self._supervisor.kill()
+
+    def _tell_where(self, info: ServerInfo) -> None:
+        place = f"data in {info.data_dir}, programs in {info.binaries_dir}"
+        self._log.say(LAUNCHER, f"PostgreSQL {info.version} on port {info.port} as user {info.user}; {place}")
+
+    def _leave_note(self, environments: Mapping[str, Mapping[str, str]]) -> None:
+        assert self._supervisor is not None
+        pids = {**self._supervisor.pids, "postgres": self._server.pid or 0}
+        note = StackNote(os.getpid(), self._ready, dict(self.settings.ports), pids, environments)
+        try:
+            leave_note(self.settings.data_dir, note)
+        except SettingsError as error:
+            self._log.say(LAUNCHER, f"the note for other commands is out of date: {error}")
 
 
 async def run_stack() -> int:
-    """Run the stack in the foreground; answers the exit code."""
+    """Run the stack in the foreground until a signal comes; answers the exit code. Raises SettingsError."""
+    settings = read_settings(os.environ, Path.cwd())
     console = Console(highlight=False, soft_wrap=True)
-    stop = StopSignal()
+    log = LogLines(sys.stdout, (*settings.ports, LAUNCHER))
+    with hold_folder(settings.data_dir):
+        stack = Stack(settings, log)
+        return await _until_signal(stack, log, lambda: _welcome(console, settings))
+
+
+async def _until_signal(stack: Stack, log: LogLines, ready: Callable[[], None]) -> int:
+    async def work() -> None:
+        await stack.start()
+        ready()
+        await stack.run()
+
+    working = asyncio.create_task(work())
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop_wishes = 0
+    insisting: set[asyncio.Task[None]] = set()
 
-    def say(name: str, line: str) -> None:
-        console.print(f"[dim]{name:>15} |[/dim] ", end="")
-        console.print(line, markup=False)
+    def on_signal() -> None:
+        nonlocal stop_wishes
+        stop_wishes += 1
+        if stop_wishes == 1:
+            log.say(LAUNCHER, "stopping; once more to stop at once")
+            working.cancel()
+        else:
+            insisting.add(asyncio.create_task(stack.insist()))
 
-    stack = Stack(read_settings(), say)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, on_signal)
     try:
-        return await stack.run(stop, lambda ready: _welcome(console, ready))
-    except PostgresServerError as error:
-        raise SettingsError(str(error)) from error
+        await asyncio.wait({working})
+    finally:
+        await stack.stop()
+    if not working.cancelled():
+        _pass_on(working)
+    log.say(LAUNCHER, "stopped")
+    return 0
 
 
-def _welcome(console: Console, stack: Stack) -> None:
-    settings = stack.settings
-    rows = {
-        "payments-api": f"{settings.url('PAYMENTS_API_PORT')}/api/marketplace/services",
-        "webhooks": f"{settings.url('GATEWAY_INGEST_PORT')}/api/webhooks/stripe",
-        "ledger": f"{settings.url('LEDGER_PORT')}/v1/trial-balance",
-        "deployments": settings.url("DEPLOYMENTS_PORT"),
+def _pass_on(working: asyncio.Task[None]) -> None:
+    """Raise what ended the stack, the first of a group of errors."""
+    error = working.exception()
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if error is not None:
+        raise error
+
+
+def _welcome(console: Console, settings: StackSettings) -> None:
+    places = {
+        "payments-api": f"{settings.url('payments-api')}/api/marketplace/services",
+        "webhooks": f"{settings.url('gateway-ingest')}/api/webhooks/stripe",
+        "ledger": f"{settings.url('ledger')}/v1/trial-balance",
+        "deployments": f"{settings.url('deployments')}/readyz",
         "data": str(settings.data_dir),
         "secrets": str(settings.data_dir / "secrets.json"),
     }
-    console.print("\n[bold green]Gridledger is running.[/bold green] Ctrl-C stops it.")
-    for name, place in rows.items():
-        console.print(f"  {name:<13} {place}", markup=False)
-    console.print()
+    try:
+        console.print("\n[bold green]Gridledger is running.[/bold green] Ctrl-C stops it.")
+        for name, place in places.items():
+            console.print(f"  {name:<13} {place}", markup=False)
+        console.print()
+    except OSError as error:
+        raise SettingsError(f"standard output is gone: {error.strerror}") from error

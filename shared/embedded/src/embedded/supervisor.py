@@ -36,7 +36,7 @@ class Child:
         self._process_group = process_group
         self._log = log
         self._changed = changed
-        self._stop = StopSignal()
+        self.stopping = StopSignal()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -49,27 +49,27 @@ class Child:
         """Run the program until ``stop``, again whenever it ends. Raises SettingsError when it was never ready."""
         pause_s = RESTART_PAUSE_S
         loop = asyncio.get_running_loop()
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             started = loop.time()
             code = await self._run_once()
-            if self._stop.is_set():
+            if self.stopping.is_set():
                 return
             if not self.is_ready:
                 raise SettingsError(f"{self.program.name} did not start: {self._why(code)}")
             if loop.time() - started > STEADY_AFTER_S:
                 pause_s = RESTART_PAUSE_S
             self._log.say(LAUNCHER, f"{self.program.name} ended ({ending(code)}); starting it again in {pause_s:g} s")
-            await self._stop.wait_for(pause_s)
+            await self.stopping.wait_for(pause_s)
             pause_s = min(2 * pause_s, RESTART_PAUSE_MAX_S)
 
     def stop(self) -> None:
         """Ask the process to end, and start it no more."""
-        self._stop.set()
+        self.stopping.set()
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the process now, and start it no more."""
-        self._stop.set()
+        self.stopping.set()
         self._signal(signal.SIGKILL)
 
     async def _run_once(self) -> int:
@@ -81,7 +81,7 @@ class Child:
             stderr=asyncio.subprocess.STDOUT,
             process_group=self._process_group,
         )
-        if self._stop.is_set():
+        if self.stopping.is_set():
             self._signal(signal.SIGTERM)
         self._changed()
         assert self._process.stdout is not None
@@ -161,7 +161,7 @@ class Supervisor:
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 while not await _answers(client, child.program.ready_url):
-                    await asyncio.sleep(READY_POLL_S)
+                    await child.stopping.wait_for(READY_POLL_S)
         except TimeoutError as error:
             raise SettingsError(f"{child.program.name} was not ready within {READY_TIMEOUT_S:.0f} s") from error
         child.is_ready = True

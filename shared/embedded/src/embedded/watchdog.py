@@ -15,8 +15,8 @@ class Watchdog:
     """One process group that ends with us. Close it after the children have ended."""
 
     def __init__(self) -> None:
-        self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", SCRIPT, "gridledger-watchdog"],  # noqa: S603 - our own fixed program
+        self._shell = subprocess.Popen(  # noqa: S603 - our own fixed program
+            ["/bin/sh", "-c", SCRIPT, "gridledger-watchdog"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -28,8 +28,8 @@ class QuickJSONTranscoder(JSONTranscoder):
             return super().encode(obj)
         try:
             return msgspec.json.encode(obj)
-        except (OverflowError, TypeError):
-            # Integers beyond 64 bits (18 decimals of ether).
+        except TypeError:
+            # Keys that are no texts.
             return super().encode(obj)
 
     def decode(self, data: bytes) -> Any:

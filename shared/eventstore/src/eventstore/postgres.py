@@ -7,7 +7,7 @@ grants and triggers (``schema.sql``).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -111,12 +111,13 @@ class PostgresEventStore:
         unknown = streams_of(events).difference(known)
         # Heads are read behind the lane: nobody can append between the reading and the commit.
         await conn.execute(_LANE, LOG_LANE)
-        heads = {**known, **await self._heads(conn, unknown)} if unknown else known
+        heads = {**known, **await self.heads(unknown, within=conn)} if unknown else known
         rows = rows_of(events, heads)
         return Appended(await self._insert(conn, rows), rows.heads)
 
-    async def _heads(self, conn: Any, streams: set[str]) -> dict[str, StreamHead]:
-        rows = await conn.fetch(_HEADS, sorted(streams))
+    async def heads(self, streams: Collection[str], *, within: Any) -> dict[str, StreamHead]:
+        """The heads of those streams that have events."""
+        rows = await within.fetch(_HEADS, sorted(streams))
         return {row["stream"]: StreamHead(row["originator_version"], row["hash"]) for row in rows}
 
     async def _insert(self, conn: Any, rows: Rows) -> int:

@@ -149,6 +149,7 @@ class PostgresBooksTransaction:
         await self._upsert(sql.WRITE_CHARGES, charge_columns(batch.charges))
         await self._upsert(sql.WRITE_PAYMENTS, payment_columns(batch.payments))
         await self._upsert(sql.WRITE_QUOTES, quote_columns(batch.quotes))
+        await self._read_heads({event.originator_id for event in batch.events})
         referencing = asyncio.create_task(self._write_references(batch.references))
         try:
             await asyncio.sleep(0)
@@ -175,6 +176,12 @@ class PostgresBooksTransaction:
 
     async def release_due(self) -> Sequence[Delivery]:
         return _deliveries(await waiting.release_due(self._conn, GROUP))
+
+    async def _read_heads(self, streams: set[str]) -> None:
+        """Wallets' heads came with their rows; the few other streams are read, locked by the payment they belong to."""
+        unknown = streams.difference(self._heads)
+        if unknown:
+            self._heads.update(await self._store.heads(unknown, within=self._conn))
 
     async def _upsert(self, statement: str, columns: Sequence[Sequence[Any]]) -> None:
         if columns[0]:
