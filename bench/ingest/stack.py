@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
+
 from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from chassis.migrate import migrate
 from embedded.postgres_server import PostgresServer
@@ -21,6 +23,8 @@ from embedded.provisioning import DatabaseAccess, provision
 from gateway_ingest.bootstrap import MIGRATIONS
 
 STRIPE_SECRET = "whsec_bench"  # noqa: S105 - signs nothing but this benchmark's own events
+WAL_AGED_BYTES = 256 * 1024 * 1024
+WAL_PIECE_BYTES = 8 * 1024 * 1024
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 
@@ -34,9 +38,24 @@ def databases(folder: Path) -> Iterator[Mapping[str, DatabaseAccess]]:
         access = asyncio.run(provision(info.superuser_dsn, ["gateway_ingest", "bus"]))
         asyncio.run(migrate(access["gateway_ingest"].owner_dsn, MIGRATIONS))
         asyncio.run(migrate(access["bus"].owner_dsn, BUS_MIGRATIONS))
+        asyncio.run(_age(info.superuser_dsn))
         yield access
     finally:
         server.stop()
+
+
+async def _age(superuser_dsn: str) -> None:
+    """Make the server one that has run for a while: it recycles its WAL files. A new one creates each of them, and
+    every commit waits meanwhile, which says nothing of us."""
+    connection = await asyncpg.connect(superuser_dsn)
+    try:
+        for _ in range(WAL_AGED_BYTES // WAL_PIECE_BYTES):
+            await connection.execute(
+                "SELECT pg_logical_emit_message(false, 'age', repeat('x', $1::int))", WAL_PIECE_BYTES
+            )
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
 
 
 @contextmanager

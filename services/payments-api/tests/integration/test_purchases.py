@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from payments_api.application.purchasing import Patience
+from testkit.waiting_for import eventually
 
 from .conftest import OpenShop, Shop, exact, running
 
@@ -115,9 +116,11 @@ async def test_the_background_takes_up_what_is_left_open(open_shop: OpenShop) ->
         await buy(shop, headers)
         async with running(shop.parts.purchasing.run):
             shop.ledger.always = None
-            async with asyncio.timeout(10):
-                while await states(shop) != ["charged"]:
-                    await asyncio.sleep(0.01)
+
+            async def charged() -> bool:
+                return await states(shop) == ["charged"]
+
+            await eventually(charged)
 
 
 @pytest.mark.asyncio

@@ -77,9 +77,8 @@ class Settlement:
         next_offsets: dict[TopicPartition, int] = {}
         for delivery in deliveries:
             if delivery.epoch is not None:
-                partition = delivery.record.topic_partition
-                epochs[partition] = delivery.epoch
-                next_offsets[partition] = delivery.record.offset + 1
+                epochs[delivery.partition] = delivery.epoch
+                next_offsets[delivery.partition] = delivery.record.offset + 1
         return await self._tx.advance_offsets(epochs, next_offsets) if epochs else set()
 
     async def _claim_messages(self, works: Sequence[Work]) -> list[Work]:
@@ -217,4 +216,4 @@ class Settlement:
 
 
 def _is_owned(delivery: Delivery, owned: set[TopicPartition]) -> bool:
-    return delivery.epoch is None or delivery.record.topic_partition in owned
+    return delivery.epoch is None or delivery.partition in owned

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from chassis.bus.port import Record
+from chassis.bus.port import Record, TopicPartition
 from chassis.errors import PoisonMessage
 from ledger.domain.commands import Command
 from ledger.domain.events import LedgerEvent
@@ -43,6 +43,10 @@ class Delivery:
     epoch: int | None
     message_id: str | None
     attempts: int = 0
+    partition: TopicPartition = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "partition", self.record.topic_partition)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,10 +68,11 @@ def _purchase(
 ) -> CreditsPurchased:
     account = wallet_account(user_id)
     money = payment["received"] - payment["refunded_before"]
+    bonus = move(PROMOTIONS, account, terms.asset, given.bonus) if given.bonus else ()
     postings = entry(
         *move(source, EXCHANGE, payment["received_asset"], money),
         *move(EXCHANGE, account, terms.asset, given.credits - given.bonus),
-        *move(PROMOTIONS, account, terms.asset, given.bonus),
+        *bonus,
     )
     return wallet_event(
         CreditsPurchased,

@@ -1,15 +1,24 @@
-"""The webhooks' endpoint: plain ASGI, since every payment passes here and the raw bytes are all that is needed.
-
-Reads the body, hands it on, answers. Limits and error documents are the application's layers around it.
+"""The webhooks' endpoints: plain ASGI before the framework, since every payment passes here and only the raw bytes
+are needed. Reads the body within its limits, hands it on, answers; what a request is named and counted by is the
+chassis's RequestContext. Decides nothing about the webhook.
 """
 
 from __future__ import annotations
 
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+import asyncio
+from collections.abc import Mapping
 
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chassis.errors import DomainError, OperationalError
+from chassis.http import problem, unavailable
+from chassis.http.request_context import RequestContext
 from gateway_ingest.application.intake import Intake
 from gateway_ingest.application.ports import GatewayPort
+
+BODY_MAX_BYTES = 256 * 1024
+BODY_TIMEOUT_S = 10.0
 
 _RECEIVED = b'{"success":true,"received":true}'
 _HEADERS = ((b"content-type", b"application/json"), (b"content-length", str(len(_RECEIVED)).encode()))
@@ -23,8 +32,24 @@ PATHS = {
 """Path → gateway. Where a gateway is not heard, its paths do not exist."""
 
 
+class Webhooks:
+    """ASGI middleware that answers the paths of the gateways that are heard, and passes on all others."""
+
+    def __init__(self, app: ASGIApp, *, intake: Intake, gateways: Mapping[str, GatewayPort]) -> None:
+        self._app = app
+        self._endpoints = {
+            path: RequestContext(WebhookEndpoint(path, gateways[name], intake))
+            for path, name in PATHS.items()
+            if name in gateways
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        await (endpoint or self._app)(scope, receive, send)
+
+
 class WebhookEndpoint:
-    """One path of one gateway, as an ASGI application."""
+    """One path of one gateway."""
 
     def __init__(self, path: str, gateway: GatewayPort, intake: Intake) -> None:
         self._path = path
@@ -33,34 +58,51 @@ class WebhookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route_template"] = self._path
-        body = await _read_body(receive)
-        if body is None:
+        refusal = await self._take(scope, receive)
+        if refusal is not None:
+            await refusal(scope, receive, send)
             return
-        await self._intake.take(self._gateway, _header(scope, self._gateway.signature_header), body)
         # Layers around write into these, so they are made anew.
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
         await send({"type": "http.response.body", "body": _RECEIVED})
 
+    async def _take(self, scope: Scope, receive: Receive) -> Response | None:
+        """None when the webhook is durable, else the answer that says why it is not."""
+        if scope["method"] != "POST":
+            return problem(405, "method_not_allowed", "Method Not Allowed", headers={"allow": "POST"})
+        try:
+            body = await _read_body(receive)
+            await self._intake.take(self._gateway, _header(scope, self._gateway.signature_header), body)
+        except _TooLarge:
+            detail = f"the body must not be longer than {BODY_MAX_BYTES} bytes"
+            # The rest is not read, so the connection is of no more use.
+            return problem(413, "body_too_large", "Content Too Large", detail, headers={"connection": "close"})
+        except (_TooSlow, _ClientLeft):
+            return problem(408, "request_timeout", "The body did not arrive", headers={"connection": "close"})
+        except DomainError as refused:
+            return problem(refused.status, refused.code, refused.title)
+        except OperationalError as away:
+            return unavailable("Not stored; try again", retry_after_s=away.retry_after_s)
+        return None
 
-def routes(intake: Intake, gateways: dict[str, GatewayPort]) -> list[Route]:
-    """The routes of all gateways that are heard."""
-    return [
-        Route(path, WebhookEndpoint(path, gateways[name], intake), methods=["POST"])
-        for path, name in PATHS.items()
-        if name in gateways
-    ]
+
+class _TooLarge(Exception):
+    """The body is longer than BODY_MAX_BYTES."""
 
 
-async def _read_body(receive: Receive) -> bytes | None:
-    """The whole body; None when the client left before its end."""
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+class _TooSlow(Exception):
+    """The body was not there within BODY_TIMEOUT_S."""
+
+
+class _ClientLeft(Exception):
+    """The connection ended before the body did."""
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """The whole body. Most come in one piece, and then cost no timer."""
+    first = await receive() if False else None
+    del first
+    raise NotImplementedError
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes | None:
