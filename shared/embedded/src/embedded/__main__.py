@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from chassis.settings import SettingsError
+from embedded.demo.command import run_demo
 from embedded.launcher import run_stack
 from embedded.programs import SERVICES
 from embedded.service_command import run_service_command
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "run":
             return asyncio.run(run_stack())
+        if chosen.command == "demo":
+            return asyncio.run(run_demo(json_only=chosen.json))
         return asyncio.run(run_service_command(chosen.service, chosen.arguments))
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -34,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m embedded", description="Gridledger on one machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="start everything; Ctrl-C stops it")
+    demo = commands.add_parser("demo", help="show the money's way, on the running stack or on one of its own")
+    demo.add_argument("--json", action="store_true", help="one JSON object on standard output")
     execute = commands.add_parser("exec", help="run a service's own command on this stack's data")
     execute.add_argument("service", choices=[*SERVICES])
     execute.add_argument("arguments", nargs=argparse.REMAINDER, help="for instance: verify")

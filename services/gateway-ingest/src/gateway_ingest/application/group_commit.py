@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -17,6 +18,8 @@ from gateway_ingest.application.ports import UnstorableEvent
 
 QUEUE_MAX_ITEMS = 5_000
 BATCH_MAX_ITEMS = 500
+WAIT_MAX_S = 10.0
+"""Who has waited longer is told to come again and not written: most likely they have left."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,6 +28,15 @@ Write = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
 
 class WriteCrashed(Exception):
     """The write failed by a bug; the cause hangs on it."""
+
+
+@dataclass(slots=True)
+class _Waiter(Generic[Item, Result]):
+    """Somebody's item, the place where they wait for its result, and until when (the loop's time)."""
+
+    item: Item
+    written: asyncio.Future[Result]
+    deadline: float
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -36,11 +48,13 @@ class GroupCommit(Generic[Item, Result]):
         *,
         queue_max_items: int = QUEUE_MAX_ITEMS,
         batch_max_items: int = BATCH_MAX_ITEMS,
+        wait_max_s: float = WAIT_MAX_S,
     ) -> None:
         self._write = write
         self._queue_max_items = queue_max_items
         self._batch_max_items = batch_max_items
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._wait_max_s = wait_max_s
+        self._waiting: deque[_Waiter[Item, Result]] = deque()
         self._flushing: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
@@ -51,11 +65,12 @@ class GroupCommit(Generic[Item, Result]):
         """
         if len(self._waiting) >= self._queue_max_items:
             raise OperationalError("too many webhooks wait to be written")
-        written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, written))
+        loop = asyncio.get_running_loop()
+        waiter: _Waiter[Item, Result] = _Waiter(item, loop.create_future(), loop.time() + self._wait_max_s)
+        self._waiting.append(waiter)
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush(), name="group-commit")
-        return await written
+        return await waiter.written
 
     async def _flush(self) -> None:
         try:
@@ -63,14 +78,24 @@ class GroupCommit(Generic[Item, Result]):
             await asyncio.sleep(0)
             while self._waiting:
                 count = min(len(self._waiting), self._batch_max_items)
-                await self._settle([self._waiting.popleft() for _ in range(count)])
+                await self._settle(self._in_time([self._waiting.popleft() for _ in range(count)]))
         finally:
             self._flushing = None
 
-    async def _settle(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+    def _in_time(self, batch: Sequence[_Waiter[Item, Result]]) -> Sequence[_Waiter[Item, Result]]:
+        """Those who have not waited too long; the others are refused."""
+        now = asyncio.get_running_loop().time()
+        if batch[0].deadline >= now:
+            return batch
+        _fail([waiter for waiter in batch if waiter.deadline < now], partial(OperationalError, "waited too long"))
+        return [waiter for waiter in batch if waiter.deadline >= now]
+
+    async def _settle(self, batch: Sequence[_Waiter[Item, Result]]) -> None:
         """Write the batch and answer its waiters; halve it while the database refuses a value in it."""
+        if not batch:
+            return
         try:
-            results = await self._write([item for item, _ in batch])
+            results = await self._write([waiter.item for waiter in batch])
         except UnstorableEvent as refused:
             if len(batch) == 1:
                 _fail(batch, partial(UnstorableEvent, str(refused)))
@@ -83,16 +108,16 @@ class GroupCommit(Generic[Item, Result]):
         except Exception as bug:  # noqa: BLE001 - handed to every waiter, who raises it
             _fail(batch, partial(_crashed, bug))
         else:
-            for (_, written), result in zip(batch, results, strict=True):
-                if not written.done():
-                    written.set_result(result)
+            for waiter, result in zip(batch, results, strict=True):
+                if not waiter.written.done():
+                    waiter.written.set_result(result)
 
 
-def _fail(batch: Sequence[tuple[Item, asyncio.Future[Result]]], make: Callable[[], Exception]) -> None:
+def _fail(batch: Sequence[_Waiter[Item, Result]], make: Callable[[], Exception]) -> None:
     """An error of its own for each waiter: one that is raised in several places gathers all their tracebacks."""
-    for _, written in batch:
-        if not written.done():
-            written.set_exception(make())
+    for waiter in batch:
+        if not waiter.written.done():
+            waiter.written.set_exception(make())
 
 
 def _crashed(bug: Exception) -> WriteCrashed:

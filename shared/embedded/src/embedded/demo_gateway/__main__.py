@@ -25,9 +25,7 @@ DRAIN_S = 5
 
 
 def _arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m embedded.demo_gateway", description="Takes no money."
-    )
+    parser = argparse.ArgumentParser(prog="python -m embedded.demo_gateway", description="Takes no money.")
     parser.add_argument("--host", default="127.0.0.1", help="loopback by default: here anybody confirms payments")
     parser.add_argument("--port", type=int, default=os.environ.get("DEMO_GATEWAY_PORT") or str(PORT))
     return parser.parse_args(argv)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.errors import DomainError, OperationalError
 from chassis.http import problem, unavailable
+from chassis.http.limits import BodyTooLarge
 from chassis.http.request_context import RequestContext
 from gateway_ingest.application.intake import Intake
 from gateway_ingest.application.ports import GatewayPort
@@ -58,9 +60,12 @@ class WebhookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route_template"] = self._path
-        refusal = await self._take(scope, receive)
-        if refusal is not None:
-            await refusal(scope, receive, send)
+        try:
+            answer = await self._take(scope, receive)
+        except ClientDisconnect:
+            return
+        if answer is not None:
+            await answer(scope, receive, send)
             return
         # Layers around write into these, so they are made anew.
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
@@ -71,14 +76,14 @@ class WebhookEndpoint:
         if scope["method"] != "POST":
             return problem(405, "method_not_allowed", "Method Not Allowed", headers={"allow": "POST"})
         try:
-            body = await _read_body(receive)
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await _read_body(receive)
+        except BodyTooLarge as error:
+            return problem(413, "body_too_large", "Content Too Large", error.detail, headers=error.headers)
+        except TimeoutError:
+            return problem(408, "request_timeout", "The body did not arrive in time", headers={"connection": "close"})
+        try:
             await self._intake.take(self._gateway, _header(scope, self._gateway.signature_header), body)
-        except _TooLarge:
-            detail = f"the body must not be longer than {BODY_MAX_BYTES} bytes"
-            # The rest is not read, so the connection is of no more use.
-            return problem(413, "body_too_large", "Content Too Large", detail, headers={"connection": "close"})
-        except (_TooSlow, _ClientLeft):
-            return problem(408, "request_timeout", "The body did not arrive", headers={"connection": "close"})
         except DomainError as refused:
             return problem(refused.status, refused.code, refused.title)
         except OperationalError as away:
@@ -86,23 +91,21 @@ class WebhookEndpoint:
         return None
 
 
-class _TooLarge(Exception):
-    """The body is longer than BODY_MAX_BYTES."""
-
-
-class _TooSlow(Exception):
-    """The body was not there within BODY_TIMEOUT_S."""
-
-
-class _ClientLeft(Exception):
-    """The connection ended before the body did."""
-
-
 async def _read_body(receive: Receive) -> bytes:
-    """The whole body. Most come in one piece, and then cost no timer."""
-    first = await receive() if False else None
-    del first
-    raise NotImplementedError
+    """The whole body, its length counted while it comes. Raises BodyTooLarge, ClientDisconnect."""
+    chunks: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        length += len(chunk)
+        if length > BODY_MAX_BYTES:
+            raise BodyTooLarge(BODY_MAX_BYTES)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes | None:

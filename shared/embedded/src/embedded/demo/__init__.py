@@ -1,0 +1,1 @@
+"""``make demo``: the money's way through a running stack, shown step by step and checked."""
