@@ -110,11 +110,13 @@ async def test_a_waiter_that_leaves_disturbs_nobody() -> None:
 async def test_who_waited_too_long_is_refused_and_not_written() -> None:
     writes = Writes()
     writes.open.clear()
-    commit = GroupCommit(writes, batch_max_items=1, wait_max_s=0)
+    now_s = [100.0]
+    commit = GroupCommit(writes, batch_max_items=1, wait_max_s=10, now_s=lambda: now_s[0])
     first = asyncio.create_task(commit.submit(1))
     await writes.begun.wait()
     late = asyncio.create_task(commit.submit(2))
     await asyncio.sleep(0)
+    now_s[0] = 110.1
     writes.open.set()
     assert await first == 10
     with pytest.raises(OperationalError, match="too long"):

@@ -7,6 +7,7 @@ drained. Knows nothing of what is written.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class WriteCrashed(Exception):
 
 @dataclass(slots=True)
 class _Waiter(Generic[Item, Result]):
-    """Somebody's item, the place where they wait for its result, and until when (the loop's time)."""
+    """Somebody's item, the place where they wait for its result, and until when."""
 
     item: Item
     written: asyncio.Future[Result]
@@ -49,11 +50,13 @@ class GroupCommit(Generic[Item, Result]):
         queue_max_items: int = QUEUE_MAX_ITEMS,
         batch_max_items: int = BATCH_MAX_ITEMS,
         wait_max_s: float = WAIT_MAX_S,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
         self._queue_max_items = queue_max_items
         self._batch_max_items = batch_max_items
         self._wait_max_s = wait_max_s
+        self._now_s = now_s
         self._waiting: deque[_Waiter[Item, Result]] = deque()
         self._flushing: asyncio.Task[None] | None = None
 
@@ -65,12 +68,11 @@ class GroupCommit(Generic[Item, Result]):
         """
         if len(self._waiting) >= self._queue_max_items:
             raise OperationalError("too many webhooks wait to be written")
-        loop = asyncio.get_running_loop()
-        waiter: _Waiter[Item, Result] = _Waiter(item, loop.create_future(), loop.time() + self._wait_max_s)
-        self._waiting.append(waiter)
+        written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiter(item, written, self._now_s() + self._wait_max_s))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush(), name="group-commit")
-        return await waiter.written
+        return await written
 
     async def _flush(self) -> None:
         try:
@@ -84,7 +86,7 @@ class GroupCommit(Generic[Item, Result]):
 
     def _in_time(self, batch: Sequence[_Waiter[Item, Result]]) -> Sequence[_Waiter[Item, Result]]:
         """Those who have not waited too long; the others are refused."""
-        now = asyncio.get_running_loop().time()
+        now = self._now_s()
         if batch[0].deadline >= now:
             return batch
         _fail([waiter for waiter in batch if waiter.deadline < now], partial(OperationalError, "waited too long"))

@@ -36,6 +36,14 @@ SELECT user_id, row_to_json(l)::text AS live, row_to_json(s)::text AS rebuilt
 FROM (SELECT * FROM wallets WHERE version > 0) AS l
 FULL JOIN shadow_wallets AS s USING (user_id) WHERE l IS DISTINCT FROM s ORDER BY user_id
 """
+# A chain proves what stands in it, not that its end is still there: the wallet's row remembers that.
+_HEADS_DIFFER = """
+SELECT w.user_id FROM wallets AS w
+LEFT JOIN stored_events AS e ON e.originator_id = 'wallet:' || w.user_id AND e.originator_version = w.version
+LEFT JOIN stored_events AS beyond
+    ON beyond.originator_id = 'wallet:' || w.user_id AND beyond.originator_version = w.version + 1
+WHERE beyond.hash IS NOT NULL OR (w.version > 0 AND e.hash IS DISTINCT FROM w.head_hash) ORDER BY w.user_id
+"""
 _POSTINGS_DIFFER = """
 SELECT account, position, line FROM journal_postings AS l FULL JOIN shadow_postings AS s
 USING (account, position, line, asset, amount, reference)
@@ -59,7 +67,10 @@ async def verified(conn: Any, asset: str, progress: Progress) -> AsyncIterator[s
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         async for fault in faults(conn, progress):
             yield f"hash: {fault.stream} version {fault.version}: {fault.what}"
+        heads_off = [row["user_id"] for row in await conn.fetch(_HEADS_DIFFER)]
         balance = await trial_balance(conn, asset)
+    for user_id in heads_off:
+        yield f"head: the stream of {user_id} does not end where its wallet says"
     for name, total in balance.sums.items():
         if total:
             yield f"trial balance: {name} is off by {total}"

@@ -134,3 +134,15 @@ async def test_a_removed_event_is_found(books: asyncpg.Connection) -> None:
         """
     )
     assert "hash: wallet:alice version 3: version 3 follows 1" in await verified(books)
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_was_cut_off_is_found(books: asyncpg.Connection) -> None:
+    await books.execute(
+        """
+        ALTER TABLE stored_events DISABLE TRIGGER ALL;
+        DELETE FROM stored_events WHERE originator_id = 'wallet:alice'
+        AND originator_version = (SELECT version FROM wallets WHERE user_id = 'alice')
+        """
+    )
+    assert "head: the stream of alice does not end where its wallet says" in await verified(books)

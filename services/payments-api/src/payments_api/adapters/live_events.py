@@ -34,6 +34,7 @@ SELECT count(*) FROM gone
 
 async def append(conn: Any, user_id: str, kind: Kind, data: Mapping[str, Any]) -> None:
     """Tell ``user_id``, once ``conn``'s transaction commits. Call it last."""
+    await conn.execute(_LANE, LIVE_LANE)
     await conn.execute(_APPEND, user_id, kind, encode_exact(data).decode())
 
 

@@ -55,7 +55,7 @@ def _journal(postings: Iterable[Posting]) -> Table:
     table.add_column("amount", justify="right", no_wrap=True)
     table.add_column("asset", no_wrap=True)
     last = None
-    for line in sorted(postings, key=lambda line: line.reference):
+    for line in sorted(postings, key=lambda line: line.position):
         if last not in (None, line.reference):
             table.add_section()
         shown = line.reference if line.reference != last else ""

@@ -76,9 +76,7 @@ def _address(ports: Mapping[str, int], stripe_secrets: str, service_token: str) 
 
 @asynccontextmanager
 async def _own_stack(environment: Mapping[str, str], folder: Path, say: Say) -> AsyncIterator[StackAddress]:
-    data_dir = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
-    # As root, PostgreSQL runs as another user, who must be able to walk in; secrets are closed by their own modes.
-    data_dir.chmod(0o755)
+    data_dir = _fresh_folder()
     try:
         settings = read_settings({**environment, **free_ports(), "DATA_DIR": str(data_dir)}, folder)
         with ExitStack() as held, (data_dir / "stack.log").open("w") as log_file:
@@ -90,6 +88,13 @@ async def _own_stack(environment: Mapping[str, str], folder: Path, say: Say) -> 
                 yield _address(settings.ports, kept["STRIPE_WEBHOOK_SECRET"], kept["SERVICE_TOKEN"])
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def _fresh_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    # As root, PostgreSQL runs as another user, who must be able to walk in; secrets are closed by their own modes.
+    folder.chmod(0o755)
+    return folder
 
 
 @asynccontextmanager
