@@ -122,7 +122,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=6_000, help="per round and side")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=128)
     parser.add_argument("--mode", choices=("api", "serve"), default="api", help="serve: the relay runs in it too")
     parser.add_argument("--record", action="store_true", help="append the result to the history")
     return parser.parse_args()

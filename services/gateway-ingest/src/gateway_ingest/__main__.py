@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import cast
+
+from fastapi import FastAPI
 
 from chassis import runtime
 from chassis.http import serve_http
@@ -55,7 +58,8 @@ async def _main(arguments: argparse.Namespace) -> int:
 
 def _tasks(service: Service, mode: str) -> dict[str, Task]:
     async def http(stop: StopSignal) -> None:
-        await serve_http(create(service), service.settings.host, service.settings.port, stop)
+        # Any ASGI application is served as well; the annotation knows only FastAPI's.
+        await serve_http(cast(FastAPI, create(service)), service.settings.host, service.settings.port, stop)
 
     tasks: dict[str, Task] = {"http": http, "relay": service.relay}
     match mode:

@@ -111,6 +111,17 @@ async def test_an_older_status_does_not_come_back(shop: Shop) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("end", [ACTIVE, FAILED], ids=["active", "failed"])
+async def test_an_end_is_the_end_whatever_the_clocks_say(shop: Shop, end: Message) -> None:
+    await told(shop, REQUESTED, end)
+    for late in (QUEUED, PROVISIONING, UNKNOWN, ACTIVE, FAILED):
+        await shop.publish(late, at_s=99)
+    row = await told(shop, REQUESTED)
+    assert row["status"] == ("active" if end is ACTIVE else "failed")
+    assert (row["error_message"] is None) == (end is ACTIVE)
+
+
+@pytest.mark.asyncio
 async def test_a_repeat_is_told_once(shop: Shop) -> None:
     message_id = str(uuid4())
     await shop.publish(REQUESTED)

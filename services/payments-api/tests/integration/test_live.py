@@ -167,6 +167,22 @@ async def test_many_writers_at_once_are_heard_in_order_and_once(open_shop: OpenS
 
 
 @pytest.mark.asyncio
+async def test_no_event_is_committed_before_one_with_a_smaller_id(shop: Shop) -> None:
+    """The follower would go past the smaller one and never see it."""
+    waits = "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    assert await shop.parts.feed.run_once() == 0
+    async with shop.pool.acquire() as conn:
+        async with conn.transaction():
+            await live_events.append(conn, "alice", "balance", {"wallet_version": 1})
+            second = asyncio.create_task(happen(shop, 2))
+            await eventually(lambda: shop.pool.fetchval(waits))
+            assert await shop.parts.feed.run_once() == 0
+        await second
+    assert await shop.parts.feed.run_once() == 2
+    assert [data["wallet_version"] for _, data in await shop.live("alice")] == [1, 2]
+
+
+@pytest.mark.asyncio
 async def test_silence_is_filled_with_comments(open_shop: OpenShop) -> None:
     async with open_shop() as shop, open_to_people(shop) as url:
         headers = await shop.sign_in("alice")

@@ -1,4 +1,4 @@
-"""Payments: begun once per request, told to the others, confirmed only once they are credited."""
+"""Payments: begun once per request, and told to the others."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
 from chassis.bus.port import TopicPartition
-from chassis.outbox import OutboxSource
 from contracts.amounts import Money
 from contracts.envelope import Envelope
 from contracts.messages import (
-    CreditsPurchased,
-    PaymentFailed,
     PaymentInitiated,
-    PaymentReversed,
-    TransactionRow,
-    WalletSnapshot,
 )
 from contracts.references import normalize_reference
 from contracts.topics import PARTITIONS, PAYMENTS
@@ -28,62 +21,7 @@ from payments_api.adapters.publishing import LogSource
 from payments_api.bootstrap import make_relay
 
 from .conftest import START, OpenShop, Shop, exact
-
-DEMO = {"amount": 25, "currency": "USD", "gateway": "demo"}
-
-
-async def initiate(shop: Shop, headers: dict[str, str], **body: Any) -> httpx.Response:
-    return await shop.http.post("/api/payments/initiate", headers=headers, json=DEMO | body)
-
-
-async def begun(shop: Shop, user_id: str = "alice") -> tuple[dict[str, str], Any]:
-    headers = await shop.sign_in(user_id)
-    answer = await initiate(shop, headers)
-    assert answer.status_code == 200, answer.text
-    return headers, exact(answer)
-
-
-def wallet(version: int, units: int = 2500) -> WalletSnapshot:
-    nothing = Money.of(0, "TFC/2")
-    return WalletSnapshot(
-        user_id="alice", version=version, available=Money.of(units, "TFC/2"), held=nothing, debt=nothing
-    )
-
-
-def purchased(reference: str | None, *, version: int = 1) -> CreditsPurchased:
-    credited = Money.of(2500, "TFC/2")
-    return CreditsPurchased(
-        reference="demo:p1:credit",
-        wallet=wallet(version),
-        transaction=TransactionRow(
-            id="t1",
-            user_id="alice",
-            transaction_type="Purchase",
-            amount=credited,
-            balance_before=Money.of(0, "TFC/2"),
-            balance_after=credited,
-            description="TFC purchase via Demo (p1)",
-            created_at=START,
-        ),
-        gateway="demo",
-        gateway_payment_id="p1",
-        payment_reference=reference,
-        received=Money.of(2500, "USD/2"),
-        credits=credited,
-        bonus=Money.of(0, "TFC/2"),
-        rule="quote",
-    )
-
-
-def failed(reference: str) -> PaymentFailed:
-    return PaymentFailed(
-        gateway="demo",
-        gateway_payment_id="p1",
-        reason_code="declined",
-        reason="no luck",
-        failed_at=START,
-        reference=reference,
-    )
+from .payment_story import begun, initiate, purchased
 
 
 @pytest.mark.asyncio
@@ -255,66 +193,3 @@ async def test_its_owner_finds_it_by_either_name(shop: Shop) -> None:
     for query in (f"payment_id={payment['payment_id']}", f"reference={spelt}"):
         assert await shop.get(f"/api/payments/status?{query}", headers) == payment
     assert (await shop.http.get("/api/payments/status", headers=headers)).status_code == 422
-
-
-@pytest.mark.asyncio
-async def test_it_is_confirmed_once_it_is_credited(shop: Shop) -> None:
-    headers, payment = await begun(shop)
-    await shop.deliver(failed(payment["reference"]), key="gateway")
-    shown = await shop.get(f"/api/payments/{payment['payment_id']}", headers)
-    assert (shown["status"], shown["failure_reason"], shown["credited"]) == ("failed", "no luck", None)
-    await shop.deliver(purchased(payment["reference"]))
-    shown = await shop.get(f"/api/payments/{payment['payment_id']}", headers)
-    assert (shown["status"], str(shown["credited"])) == ("confirmed", "25.00")
-    assert [kind for kind, _ in await shop.live("alice")] == ["payment", "payment", "payment", "balance"]
-
-
-@pytest.mark.asyncio
-async def test_a_refund_is_shown_and_a_repeat_changes_nothing(shop: Shop) -> None:
-    headers, payment = await begun(shop)
-    reversal = PaymentReversed(
-        reference="demo:p1:refunded:2500",
-        wallet=wallet(2, 0),
-        gateway="demo",
-        gateway_payment_id="p1",
-        payment_reference=payment["reference"],
-        refunded_total=Money.of(2500, "USD/2"),
-        credits_taken=Money.of(2500, "TFC/2"),
-    )
-    credited = purchased(payment["reference"])
-    await shop.deliver(credited, reversal, failed(payment["reference"]), credited, reversal)
-    shown = await shop.get(f"/api/payments/{payment['payment_id']}", headers)
-    assert shown["status"] == "refunded"
-    told = [data["wallet_version"] for kind, data in await shop.live("alice") if kind == "balance"]
-    assert told == [1, 2]
-
-
-@pytest.mark.asyncio
-async def test_an_older_wallet_is_never_told_after_a_newer(shop: Shop) -> None:
-    await shop.deliver(purchased(None, version=3), purchased(None, version=2), purchased(None, version=4))
-    told = [data["wallet_version"] for _, data in await shop.live("alice")]
-    assert told == [3, 4]
-
-
-@pytest.mark.asyncio
-async def test_a_balance_told_live_looks_like_the_one_asked_for(shop: Shop) -> None:
-    await shop.deliver(purchased(None, version=1))
-    ((kind, told),) = await shop.live("alice")
-    headers = await shop.sign_in("alice")
-    shop.ledger.give("alice", 2500)
-    transaction = told.pop("transaction")
-    assert (kind, told) == ("balance", await shop.get("/api/user/tfc-balance", headers))
-    assert set(transaction) == set((await shop.get("/api/transactions", headers))["transactions"][0])
-
-
-@pytest.mark.asyncio
-async def test_a_bad_message_is_parked_and_the_stream_goes_on(shop: Shop) -> None:
-    headers, payment = await begun(shop)
-    good = purchased(payment["reference"])
-    bad = good.model_copy(update={"wallet": None})
-    await shop.deliver(bad, good)
-    assert (await shop.get(f"/api/payments/{payment['payment_id']}", headers))["status"] == "confirmed"
-    assert await shop.pool.fetchval("SELECT reason FROM dead_letters") == "bad-payload"
-    producer = shop.parts.bus.producer("relay")
-    await producer.start()
-    assert await make_relay(shop.parts, producer, OutboxSource()).run_once() == 1

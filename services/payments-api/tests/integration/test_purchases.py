@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from payments_api.adapters.purchase_desk import PostgresPurchaseDesk
+from payments_api.application.ports import Charged, NoCover
 from payments_api.application.purchasing import Patience
 from testkit.waiting_for import eventually
 
@@ -92,6 +94,17 @@ async def test_a_refusal_that_comes_late_hides_the_deployment(open_shop: OpenSho
         assert await shop.parts.purchasing.resume_once() == 1
         assert await states(shop) == ["refused"]
         assert (await shop.http.get(f"/api/deployments/{deployment_id}", headers=headers)).status_code == 404
+
+
+@pytest.mark.asyncio
+async def test_an_outcome_is_noted_once(shop: Shop) -> None:
+    headers = await shopper(shop)
+    deployment_id = action(await buy(shop, headers))["deployment_id"]
+    desk = PostgresPurchaseDesk(shop.pool)
+    for outcome in (NoCover(1000, 0, 9), Charged(9)):
+        assert (await desk.settle(deployment_id, outcome)).state == "charged"
+    assert (await shop.get(f"/api/deployments/{deployment_id}", headers))["status"] == "queued"
+    assert len(await shop.live("alice")) == 1
 
 
 @pytest.mark.asyncio

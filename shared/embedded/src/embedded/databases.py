@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -59,14 +59,15 @@ class DatabaseServer:
         except PostgresServerError as error:
             raise SettingsError(str(error)) from error
 
-    async def keep_running(self, stop: StopSignal, log: LogLines) -> None:
-        """Start it again whenever it dies, until stopped."""
+    async def keep_running(self, stop: StopSignal, log: LogLines, changed: Callable[[], None]) -> None:
+        """Start it again whenever it dies, until stopped; ``changed`` is called each time."""
         while not await stop.wait_for(GUARD_POLL_S):
             code = self._server.returncode()
             if code is None:
                 continue
             log.say(LAUNCHER, f"PostgreSQL ended ({ending(code)}); starting it again")
             await self._start_again(stop, log)
+            changed()
 
     async def stop(self) -> None:
         """Stop it; everything that was committed is on disk."""

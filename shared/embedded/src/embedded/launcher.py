@@ -43,6 +43,7 @@ class Stack:
         self._server = DatabaseServer(settings.data_dir / POSTGRES_FOLDER, settings.postgres_port)
         self._watchdog: Watchdog | None = None
         self._supervisor: Supervisor | None = None
+        self._environments: Mapping[str, Mapping[str, str]] = {}
         self._ready = False
         self._stopping = StopSignal()
 
@@ -73,23 +74,23 @@ class Stack:
         refuse_taken_ports(self.settings)
         databases = await self.start_databases()
         self._watchdog = Watchdog()
-        environments = {name: self.environment(name, databases) for name in SERVICES}
+        self._environments = {name: self.environment(name, databases) for name in SERVICES}
         supervisor = self._supervisor = Supervisor(
             programs(self.settings, self._kept, databases),
             self._watchdog.process_group,
             self._log,
-            lambda: self._leave_note(environments),
+            self._leave_note,
         )
         await supervisor.start()
         self._ready = True
-        self._leave_note(environments)
+        self._leave_note()
 
     async def run(self) -> None:
         """Keep everything running until cancelled."""
         assert self._supervisor is not None, "a stack is started before it runs"
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run())
-            group.create_task(self._server.keep_running(self._stopping, self._log))
+            group.create_task(self._server.keep_running(self._stopping, self._log, self._leave_note))
 
     async def stop(self) -> None:
         """Stop all in order within 30 s, PostgreSQL last. Fine at any point of the start."""
@@ -112,10 +113,10 @@ class Stack:
         place = f"data in {info.data_dir}, programs in {info.binaries_dir}"
         self._log.say(LAUNCHER, f"PostgreSQL {info.version} on port {info.port} as user {info.user}; {place}")
 
-    def _leave_note(self, environments: Mapping[str, Mapping[str, str]]) -> None:
+    def _leave_note(self) -> None:
         assert self._supervisor is not None
         pids = {**self._supervisor.pids, "postgres": self._server.pid or 0}
-        note = StackNote(os.getpid(), self._ready, dict(self.settings.ports), pids, environments)
+        note = StackNote(os.getpid(), self._ready, dict(self.settings.ports), pids, self._environments)
         try:
             leave_note(self.settings.data_dir, note)
         except SettingsError as error:

@@ -5,6 +5,8 @@ The message's id is derived from gateway and event id: publishing again repeats 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from chassis.bus.port import OutgoingRecord
 from contracts.amounts import Money
 from contracts.messages import Message, PaymentConfirmed, PaymentFailed, PaymentRefunded
@@ -55,7 +57,9 @@ def _message(event: ReceivedEvent, fact: Fact) -> Message:
             )
 
 
+@lru_cache(maxsize=4096)
 def _money(amount: Amount) -> Money:
+    """Prices repeat; most payments are one of a few packages."""
     return Money.of(amount.units, amount.asset)
 
 

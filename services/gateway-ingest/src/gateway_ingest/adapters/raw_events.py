@@ -48,7 +48,7 @@ WITH given AS (
     SELECT $14, key, value, headers FROM lane, given JOIN new USING (gateway, event_id)
     WHERE key IS NOT NULL ORDER BY place
 )
-SELECT gateway, event_id FROM new
+SELECT gateway, event_id FROM given EXCEPT SELECT gateway, event_id FROM new
 """
 _KEPT = """
 SELECT gateway, event_id, verdict, content_hash FROM raw_events
@@ -113,18 +113,19 @@ class PostgresEventStore:
     async def _keep(self, connection: Any, sealed: Sequence[SealedEvent]) -> Sequence[Outcome]:
         firsts: dict[Key, SealedEvent] = {}
         for one in sealed:
-            firsts.setdefault(_key(one.event), one)
-        new = await self._insert(connection, firsts, FIRST)
+            firsts.setdefault(one.row[:2], one)
+        known = await self._insert(connection, firsts, FIRST)
+        if not known and len(firsts) == len(sealed):
+            return [Outcome.NEW] * len(sealed)
         outcomes: dict[int, Outcome] = {}
         seen_before: dict[int, ReceivedEvent] = {}
         for place, one in enumerate(sealed):
             key = _key(one.event)
-            if key in new and firsts[key] is one:
-                outcomes[place] = Outcome.NEW
-            else:
+            if key in known or firsts[key] is not one:
                 seen_before[place] = one.event
-        if seen_before:
-            outcomes |= await self._look_again(connection, seen_before)
+            else:
+                outcomes[place] = Outcome.NEW
+        outcomes |= await self._look_again(connection, seen_before)
         return [outcomes[place] for place in range(len(sealed))]
 
     async def _look_again(self, connection: Any, events: Mapping[int, ReceivedEvent]) -> Mapping[int, Outcome]:
@@ -152,16 +153,16 @@ class PostgresEventStore:
         return kept
 
     async def _insert(self, connection: Any, sealed: Mapping[Key, SealedEvent], variant: bytes) -> set[Key]:
-        """Keep those that are not there yet, with what is to be published of them; answers which. Durable then."""
+        """Keep those that are not there yet, with what is to be published of them; answers which were. Durable then."""
         # In one order everywhere: two processes that insert the same events wait for each other, and never in a ring.
         columns = zip(*(sealed[key].row for key in sorted(sealed)), strict=True)
         rows = await connection.fetch(
             _KEEP, *map(list, columns), variant, self._cipher.current_key_id, PAYMENTS, OUTBOX_LANE
         )
-        new = {(row[0], row[1]) for row in rows}
-        if any(sealed[key].event.fact is not None for key in new):
+        known = {(row[0], row[1]) for row in rows}
+        if any(one.event.fact is not None for key, one in sealed.items() if key not in known):
             self._on_kept()
-        return new
+        return known
 
 
 def second_judgement(event: ReceivedEvent, *, published: bool) -> tuple[ReceivedEvent, Outcome]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Histogram
 
 EVENTS = Counter("gridledger_ingest_events", "Verified events by what became of them", ["gateway", "verdict"])
@@ -11,3 +13,9 @@ ODDITIES = Counter("gridledger_ingest_oddities", "Payments that count, with some
 BATCH_SIZE = Histogram(
     "gridledger_ingest_batch_events", "Events per transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
 )
+
+
+@lru_cache(maxsize=64)
+def kept(gateway: str, verdict: str) -> Counter:
+    """The counter of EVENTS with these labels; looking it up costs more than counting."""
+    return EVENTS.labels(gateway, verdict)

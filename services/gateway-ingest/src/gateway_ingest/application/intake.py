@@ -109,7 +109,7 @@ def _tell(event: ReceivedEvent, outcome: Outcome) -> None:
         if outcome is Outcome.CONTRADICTS:
             log.warning("event_contradicts_itself", gateway=event.gateway, event_id=event.event_id)
         return
-    counting.EVENTS.labels(event.gateway, event.verdict.value).inc()
+    counting.kept(event.gateway, event.verdict.value).inc()
     if event.verdict is Verdict.QUARANTINED:
         log.warning("event_quarantined", gateway=event.gateway, event_id=event.event_id, reason=event.reason)
     if isinstance(event.fact, Confirmed):

@@ -20,7 +20,7 @@ from ledger.domain.conversion import CreditTerms
 from ledger.domain.deciding import apply, decide
 from ledger.domain.decision import Decision
 from ledger.domain.events import LedgerEvent
-from ledger.domain.refusals import NothingToAllocate, Refusal, TooEarly
+from ledger.domain.refusals import NothingToAllocate, Refusal, TooEarly, WalletLimit
 from ledger.domain.states import Books
 
 IDEMPOTENCY_KEYS_KEPT = timedelta(days=30)
@@ -169,7 +169,7 @@ class Settlement:
             allocation = AllocatePayment(key)
             try:
                 decision = decide(self._books, self._terms, allocation)
-            except NothingToAllocate:
+            except (NothingToAllocate, WalletLimit):
                 continue
             self._accept(allocation, decision)
 

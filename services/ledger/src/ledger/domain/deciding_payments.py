@@ -26,7 +26,7 @@ from ledger.domain.journal import (
     move,
     wallet_account,
 )
-from ledger.domain.refusals import Contradiction, NothingToAllocate, ReferenceConflict, TooEarly
+from ledger.domain.refusals import Contradiction, NothingToAllocate, ReferenceConflict, TooEarly, WalletLimit
 from ledger.domain.states import Books, Payment
 
 
@@ -124,7 +124,7 @@ def _owner_found(books: Books, terms: CreditTerms, command: CreditPayment, payme
     owner = None if ours is not None else command.user_id
     try:
         return allocate_payment(books, terms, AllocatePayment(command.payment_key, owner, ours))
-    except NothingToAllocate:
+    except (NothingToAllocate, WalletLimit):
         return Decision(no_effect="still_unallocated")
 
 

@@ -72,7 +72,7 @@ class PostgresPurchaseDesk:
             if row is None:
                 return _purchase(await conn.fetchrow(_READ, deployment_id))
             if isinstance(outcome, NoCover):
-                pass
+                await conn.execute(_HIDE, deployment_id)
             else:
                 await self._tell(conn, row)
         return _purchase(row)

@@ -124,14 +124,11 @@ class LiveFeed:
         return len(events)
 
     def subscribe(self, user_id: str) -> Listener:
-        """Begin to listen. Every listener must be given back to ``unsubscribe``. Raises TooManyListeners."""
+        """Begin to listen. Every listener must be given back to ``unsubscribe``."""
         listener = Listener(user_id)
         if self._ended:
             listener.end()
-        others = self._listeners.setdefault(user_id, set())
-        if len(others) >= LISTENERS_PER_PERSON_MAX:
-            raise TooManyListeners
-        others.add(listener)
+        self._listeners.setdefault(user_id, set()).add(listener)
         return listener
 
     def unsubscribe(self, listener: Listener) -> None:
@@ -141,8 +138,10 @@ class LiveFeed:
         if not others:
             self._listeners.pop(listener.user_id, None)
 
-    async def start(self, last_event_id: int | None) -> Start:
-        """Where to begin: after what was seen last, or now. Ask after subscribing."""
+    async def start(self, user_id: str, last_event_id: int | None) -> Start:
+        """Where to begin: after what was seen last, or now. Raises TooManyListeners."""
+        if len(self._listeners.get(user_id, ())) >= LISTENERS_PER_PERSON_MAX:
+            raise TooManyListeners
         last = int(await self._pool.fetchval(_LAST))
         if last_event_id is None:
             return Start(last, has_gap=False)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.consumer import Handled, Handler, MessageConsumer
+from chassis.dead_letters import storable
 from chassis.errors import EarlyMessage
 from contracts import messages
 from contracts.envelope import Envelope
@@ -93,7 +94,7 @@ class _PaymentNews:
 
     async def on_failed(self, conn: Any, envelope: Envelope) -> None:
         message = messages.PaymentFailed.from_envelope(envelope)
-        failed = ReportFailedAttempt(message.reason_code, message.reason[:REASON_MAX_CHARS])
+        failed = ReportFailedAttempt(_text(message.reason_code), _text(message.reason))
         await self._apply(conn, message.reference, failed)
 
     async def _apply_with_wallet(
@@ -154,12 +155,12 @@ async def _on_active(conn: Any, envelope: Envelope) -> None:
 
 async def _on_failed(conn: Any, envelope: Envelope) -> None:
     message = messages.DeploymentFailed.from_envelope(envelope)
-    await _show(conn, message, StatusNews("failed", envelope.time, error_message=message.error_message))
+    await _show(conn, message, StatusNews("failed", envelope.time, error_message=_text(message.error_message)))
 
 
 async def _on_unknown(conn: Any, envelope: Envelope) -> None:
     message = messages.DeploymentUnknown.from_envelope(envelope)
-    await _show(conn, message, StatusNews("unknown", envelope.time, error_message=message.error_message))
+    await _show(conn, message, StatusNews("unknown", envelope.time, error_message=_text(message.error_message)))
 
 
 async def _show(conn: Any, message: DeploymentMessage, news: StatusNews) -> None:
@@ -168,6 +169,11 @@ async def _show(conn: Any, message: DeploymentMessage, news: StatusNews) -> None
         raise EarlyMessage(_reference(message))
     await rows.status(news)
     await rows.tell()
+
+
+def _text(words: str) -> str:
+    """Somebody else's words, as a row can hold them."""
+    return storable(words, REASON_MAX_CHARS)
 
 
 def _exists(message: DeploymentMessage) -> Handled:

@@ -16,7 +16,7 @@ from chassis.errors import InvalidField
 from chassis.http import ExactRouter
 from payments_api.bootstrap import Parts
 from payments_api.entrypoints.http.people import Person
-from payments_api.projections.live_feed import Listener, LiveEvent, LiveFeed, Start
+from payments_api.projections.live_feed import LiveEvent, LiveFeed, Start
 
 HEARTBEAT_S = 15.0
 RECONNECT_MS = 1_000
@@ -38,21 +38,17 @@ def routes(parts: Parts, *, heartbeat_s: float = HEARTBEAT_S) -> ExactRouter:
     async def events(
         person: Person, last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None
     ) -> StreamingResponse:
-        seen = _event_id(last_event_id)
-        listener = feed.subscribe(person)
-        try:
-            start = await feed.start(seen)
-        except BaseException:
-            feed.unsubscribe(listener)
-            raise
+        start = await feed.start(person, _event_id(last_event_id))
         return StreamingResponse(
-            _stream(feed, listener, start, heartbeat_s), media_type=MEDIA_TYPE, headers=dict(_HEADERS)
+            _stream(feed, person, start, heartbeat_s), media_type=MEDIA_TYPE, headers=dict(_HEADERS)
         )
 
     return router
 
 
-async def _stream(feed: LiveFeed, listener: Listener, start: Start, heartbeat_s: float) -> AsyncIterator[bytes]:
+async def _stream(feed: LiveFeed, person: str, start: Start, heartbeat_s: float) -> AsyncIterator[bytes]:
+    """Subscribes only now: a stream that nobody ever reads leaves nothing behind."""
+    listener = feed.subscribe(person)
     try:
         yield b"retry: %d\nid: %d\n\n" % (RECONNECT_MS, start.position)
         if start.has_gap:

@@ -1,0 +1,91 @@
+"""kill -9 in the middle of a payment and of two purchases: the launcher starts it again, and the end is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from testkit.waiting_for import eventually
+
+VICTIMS = ("gateway-ingest", "ledger", "deployments", "payments-api", "grid-simulator", "postgres")
+BACK_TIMEOUT_S = 60.0
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.asyncio
+async def test_a_kill_in_the_middle_changes_nothing(
+    victim: str, visitor: Any, webhook_body: Any, until_answered: Callable[..., Any]
+) -> None:
+    body = webhook_body(visitor.user_id, 2500)
+
+    paying = asyncio.create_task(until_answered(lambda: visitor.webhook(body), BACK_TIMEOUT_S))
+    await killed(victim, visitor)
+    assert (await paying).status_code == 200
+    await until_answered(lambda: visitor.http.get(f"{visitor.stack.url('payments-api')}/readyz"), BACK_TIMEOUT_S)
+    await comes_to(visitor, "25.00")
+
+    works, fails = (f"key-{secrets.token_hex(8)}" for _ in range(2))
+    buying = [
+        asyncio.create_task(until_answered(lambda: visitor.buy("web-server", works), BACK_TIMEOUT_S)),
+        asyncio.create_task(until_answered(lambda: visitor.buy("demo-fails", fails), BACK_TIMEOUT_S)),
+    ]
+    await killed(victim, visitor)
+    answers = [(await task).json() for task in buying]
+
+    assert [answer["action"]["type"] for answer in answers] == ["DeploymentStarted"] * 2
+    active, failed = (answer["action"]["deployment_id"] for answer in answers)
+    await ends_as(visitor, active, "active")
+    await ends_as(visitor, failed, "failed")
+    await comes_to(visitor, "15.00")
+    await the_books_say(visitor, active, failed)
+
+
+async def killed(victim: str, visitor: Any) -> None:
+    """Kill it, and wait until the launcher has started another one."""
+    old = visitor.stack.kill(victim)
+
+    def is_back() -> bool:
+        return visitor.stack.note().pids.get(victim, old) not in (old, 0)
+
+    await eventually(is_back, BACK_TIMEOUT_S)
+
+
+async def comes_to(visitor: Any, amount: str) -> None:
+    await eventually(lambda: answered(visitor, visitor.balance, amount), BACK_TIMEOUT_S)
+
+
+async def ends_as(visitor: Any, deployment_id: str, status: str) -> None:
+    async def shown() -> str:
+        return str((await visitor.get(f"/api/deployments/{deployment_id}"))["status"])
+
+    await eventually(lambda: answered(visitor, shown, status), BACK_TIMEOUT_S)
+
+
+async def the_books_say(visitor: Any, active: str, failed: str) -> None:
+    async def earned() -> tuple[Decimal, Decimal]:
+        return (
+            await visitor.earned("platform:commission", active, failed),
+            await visitor.earned("grid:payable", active, failed),
+        )
+
+    await eventually(lambda: answered(visitor, earned, (Decimal("1.00"), Decimal("9.00"))), BACK_TIMEOUT_S)
+    wallet = await visitor.ledger(f"/wallets/{visitor.user_id}")
+    assert (wallet["available"], wallet["held"], wallet["debt"]) == ("15.00", "0.00", "0.00")
+    trial_balance = await visitor.ledger("/trial-balance")
+    assert trial_balance["balanced"] is True
+    assert not trial_balance["wallets_off"]
+
+
+async def answered(visitor: Any, ask: Callable[[], Any], expected: Any) -> bool:
+    """Whether the answer is the expected one; while something restarts, there may be none."""
+    try:
+        seen = await ask()
+    except visitor.silence:
+        return False
+    assert seen == expected
+    return True
