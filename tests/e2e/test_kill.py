@@ -1,11 +1,12 @@
-"""kill -9 in the middle of a payment and of two purchases: the launcher starts it again, and the end is the same."""
+"""kill -9 in the middle of payments and of purchases: the launcher starts it again, and the end is the same."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,22 +22,17 @@ BACK_TIMEOUT_S = 60.0
 async def test_a_kill_in_the_middle_changes_nothing(
     victim: str, visitor: Any, webhook_body: Any, until_answered: Callable[..., Any]
 ) -> None:
-    body = webhook_body(visitor.user_id, 2500)
-
-    paying = asyncio.create_task(until_answered(lambda: visitor.webhook(body), BACK_TIMEOUT_S))
-    await killed(victim, visitor)
-    assert (await paying).status_code == 200
+    bodies = [webhook_body(visitor.user_id, cents) for cents in (1000, 1000, 500)]
+    paid = await in_the_middle(
+        victim, visitor, [partial(until_answered, partial(visitor.webhook, body), BACK_TIMEOUT_S) for body in bodies]
+    )
+    assert [answer.status_code for answer in paid] == [200, 200, 200]
     await until_answered(lambda: visitor.http.get(f"{visitor.stack.url('payments-api')}/readyz"), BACK_TIMEOUT_S)
     await comes_to(visitor, "25.00")
 
-    works, fails = (f"key-{secrets.token_hex(8)}" for _ in range(2))
-    buying = [
-        asyncio.create_task(until_answered(lambda: visitor.buy("web-server", works), BACK_TIMEOUT_S)),
-        asyncio.create_task(until_answered(lambda: visitor.buy("demo-fails", fails), BACK_TIMEOUT_S)),
-    ]
-    await killed(victim, visitor)
-    answers = [(await task).json() for task in buying]
-
+    wishes = [partial(visitor.buy, service, f"key-{secrets.token_hex(8)}") for service in ("web-server", "demo-fails")]
+    bought = await in_the_middle(victim, visitor, [partial(until_answered, wish, BACK_TIMEOUT_S) for wish in wishes])
+    answers = [answer.json() for answer in bought]
     assert [answer["action"]["type"] for answer in answers] == ["DeploymentStarted"] * 2
     active, failed = (answer["action"]["deployment_id"] for answer in answers)
     await ends_as(visitor, active, "active")
@@ -45,14 +41,17 @@ async def test_a_kill_in_the_middle_changes_nothing(
     await the_books_say(visitor, active, failed)
 
 
-async def killed(victim: str, visitor: Any) -> None:
-    """Kill it, and wait until the launcher has started another one."""
+async def in_the_middle(victim: str, visitor: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Make all calls at once, kill the victim as soon as one is answered, and wait until it is back."""
+    tasks = [asyncio.create_task(call()) for call in calls]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     old = visitor.stack.kill(victim)
 
     def is_back() -> bool:
         return visitor.stack.note().pids.get(victim, old) not in (old, 0)
 
     await eventually(is_back, BACK_TIMEOUT_S)
+    return list(await asyncio.gather(*tasks))
 
 
 async def comes_to(visitor: Any, amount: str) -> None:

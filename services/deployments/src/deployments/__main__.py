@@ -10,14 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import asyncpg
-
+from chassis import starting
 from chassis.http import serve_http
 from chassis.inbox import run_inbox_pruning
 from chassis.logging import configure_logging
-from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal, Task, main, run
-from chassis.settings import SettingsError, load
+from chassis.settings import load
 from deployments.bootstrap import Parts, make_worker, open_parts, relay_tasks
 from deployments.entrypoints.bus.handlers import make_consumer
 from deployments.entrypoints.http.routes import make_app
@@ -42,24 +40,16 @@ async def worker() -> int:
     return await _run(_background)
 
 
-async def migrate_database() -> int:
+async def migrate() -> int:
     """Bring the database up to date, as its owner."""
-    settings = _settings()
-    if settings.migration_database_url is None:
-        raise SettingsError("deployments: MIGRATION_DATABASE_URL is not set")
-    try:
-        applied = await migrate(settings.migration_database_url.get_secret_value(), MIGRATIONS)
-    except (MigrationError, OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"deployments: migrations stopped: {error}") from error
-    print("\n".join(applied) or "up to date")
-    return 0
+    return await starting.migrate_database(_settings(), MIGRATIONS)
 
 
 COMMANDS: Mapping[str, Callable[[], Awaitable[int]]] = {
     "serve": serve,
     "api": api,
     "worker": worker,
-    "migrate": migrate_database,
+    "migrate": migrate,
 }
 
 

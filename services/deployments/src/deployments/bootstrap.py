@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +16,11 @@ from typing import Any
 import asyncpg
 import structlog
 
-from chassis.bus import Bus, open_bus
-from chassis.bus.port import Producer
-from chassis.bus.retry import Backoff
-from chassis.errors import OperationalError
+from chassis.bus import Bus
 from chassis.ids import Uuid7Factory
 from chassis.outbox import OutboxSource
-from chassis.postgres import open_pool
-from chassis.relay import Relay, RelaySource
-from chassis.runtime import StopSignal, Task
-from chassis.settings import SettingsError
+from chassis.runtime import Task
+from chassis.starting import connect_bus, connect_database, relay_task
 from deployments.adapters.catalogue import read_catalogue
 from deployments.adapters.grid_http import HttpGrid
 from deployments.adapters.job_queue import PostgresJobQueue
@@ -63,9 +58,9 @@ class Parts:
 async def open_parts(settings: DeploymentsSettings) -> AsyncIterator[Parts]:
     """Everything connected. Raises SettingsError with one line when the start is in vain."""
     catalogue = read_catalogue(settings.marketplace_config)
-    pool = await _open_database(settings)
+    pool = await connect_database(settings, max_size=settings.worker_concurrency + POOL_SPARE)
     try:
-        bus = await _open_bus(settings)
+        bus = await connect_bus(settings)
         try:
             async with HttpGrid(str(settings.grid_url), timeout_s=settings.grid_timeout_s) as grid:
                 store = PostgresEventStore(pool)
@@ -97,12 +92,6 @@ def make_worker(parts: Parts, *, pace: Pace | None = None, limits: WorkerLimits 
     )
 
 
-def make_relay(parts: Parts, producer: Producer, source: RelaySource) -> Relay:
-    """Publishes one source."""
-    wakeup = parts.relay_wakeup if isinstance(source, LogSource) else None
-    return Relay(parts.pool, producer, source, wakeup=wakeup)
-
-
 def make_views(parts: Parts) -> Views:
     """What readers see."""
     return Views(parts.pool)
@@ -110,51 +99,12 @@ def make_views(parts: Parts) -> Views:
 
 def relay_tasks(parts: Parts) -> dict[str, Task]:
     """One relay for the log, one for the outbox (dead letters), by name."""
-    sources: Sequence[RelaySource] = (LogSource(parts.store), OutboxSource())
-    return {f"relay-{source.name}": _relay_task(parts, source) for source in sources}
-
-
-def _relay_task(parts: Parts, source: RelaySource) -> Task:
-    async def relay(stop: StopSignal) -> None:
-        producer = parts.bus.producer(f"deployments-{source.name}")
-        try:
-            await _start(producer, stop)
-            await make_relay(parts, producer, source).run(stop)
-        finally:
-            await producer.close()
-
-    return relay
-
-
-async def _start(producer: Producer, stop: StopSignal) -> None:
-    backoff = Backoff()
-    while not stop.is_set():
-        try:
-            await producer.start()
-        except OperationalError as error:
-            log.warning("producer_start_failed", error=error.reason)
-            await stop.wait_for(backoff.next_s())
-        else:
-            return
+    log_source, outbox = LogSource(parts.store), OutboxSource()
+    return {
+        "relay-log": relay_task(parts.settings, parts.pool, parts.bus, log_source, parts.relay_wakeup),
+        "relay-outbox": relay_task(parts.settings, parts.pool, parts.bus, outbox),
+    }
 
 
 def _queue(parts: Parts) -> PostgresJobQueue:
     return PostgresJobQueue(parts.pool, deadline_s=parts.settings.deployment_deadline_s)
-
-
-async def _open_database(settings: DeploymentsSettings) -> asyncpg.Pool[Any]:
-    size = settings.worker_concurrency + POOL_SPARE
-    try:
-        return await open_pool(
-            settings.database_url.get_secret_value(), max_size=size, application_name=settings.service
-        )
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # Only the kind of the error: its text may hold the address with the password.
-        raise SettingsError(f"DATABASE_URL: the database cannot be reached ({type(error).__name__})") from error
-
-
-async def _open_bus(settings: DeploymentsSettings) -> Bus:
-    try:
-        return await open_bus(settings.bus_url.get_secret_value())
-    except OperationalError as error:
-        raise SettingsError("BUS_URL: the bus cannot be reached") from error

@@ -20,6 +20,7 @@ from chassis.bus.port import OutgoingRecord, Record, TopicPartition
 from chassis.clock import ManualClock
 from chassis.outbox import OutboxSource
 from chassis.postgres import open_pool
+from chassis.relay import Relay
 from chassis.runtime import StopSignal
 from contracts.amounts import Money
 from contracts.envelope import Envelope
@@ -144,7 +145,7 @@ class House:
         producer = self.bus.producer("deployments")
         await producer.start()
         sources = (LogSource(self.parts.store), OutboxSource())
-        await drain(*(bootstrap.make_relay(self.parts, producer, source).run_once for source in sources))
+        await drain(*(Relay(self.parts.pool, producer, source).run_once for source in sources))
 
     async def _new_records(self, topic: str) -> list[Record]:
         """In order: every topic has one partition here."""

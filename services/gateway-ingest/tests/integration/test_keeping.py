@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from chassis.errors import OperationalError
+from chassis.outbox import OUTBOX_LANE
 from embedded.provisioning import DatabaseAccess, identifier
 from gateway_ingest.adapters.encryption import RawEventCipher
 from gateway_ingest.adapters.gateways import stripe
@@ -18,6 +19,7 @@ from gateway_ingest.adapters.raw_events import PostgresEventStore
 from gateway_ingest.application.group_commit import GroupCommit
 from gateway_ingest.application.intake import Intake
 from gateway_ingest.application.ports import Outcome, UnstorableEvent
+from gateway_ingest.domain.signatures import sign
 from testkit.postgres import DatabaseFactory, TestPostgres
 from testkit.waiting_for import eventually
 
@@ -147,9 +149,28 @@ async def test_a_full_queue_is_503(open_gateway: Any, ingest_database: DatabaseA
     await blocker.close()
 
 
-def _signed(gateway: Any, body: bytes) -> bytes:
-    from gateway_ingest.domain.signatures import sign
+@pytest.mark.asyncio
+async def test_positions_of_the_outbox_are_drawn_under_its_lane(
+    open_gateway: Any, ingest_database: DatabaseAccess
+) -> None:
+    """Else a relay that reads forward would pass a position whose transaction commits later."""
+    other = await asyncpg.connect(ingest_database.app_dsn)
+    async with open_gateway() as gateway:
+        async with other.transaction():
+            await other.execute("SELECT pg_advisory_xact_lock($1)", OUTBOX_LANE)
+            await other.execute("INSERT INTO outbox (topic, key, value, headers) VALUES ('t', 'first', '', '')")
+            posted = asyncio.create_task(gateway.post(gateway.event()))
+            waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            await eventually(lambda: gateway.rows(waits))
+            assert not posted.done()
+        assert (await posted).status_code == 200
+        keys = [row["key"] for row in await gateway.rows("SELECT key FROM outbox ORDER BY position")]
+        assert keys == [b"first", b"stripe:pi_1"]
+        assert (await gateway.rows("SELECT max(position) - min(position) AS gap FROM outbox"))[0]["gap"] == 1
+    await other.close()
 
+
+def _signed(gateway: Any, body: bytes) -> bytes:
     return sign(body, b"whsec_x", int(gateway.clock.now().timestamp()))
 
 

@@ -20,7 +20,7 @@ import pytest
 from chassis.bus import open_bus
 from chassis.bus.port import Record, TopicPartition
 from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
-from contracts.envelope import Envelope
+from contracts.envelope import Envelope, derived_id
 from contracts.messages import PaymentConfirmed
 from contracts.topics import PAYMENTS
 from embedded.provisioning import DatabaseAccess

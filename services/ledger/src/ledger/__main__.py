@@ -10,13 +10,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import asyncpg
-
 from chassis.http import serve_http
 from chassis.logging import configure_logging
-from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal, Task, main, run
-from chassis.settings import SettingsError, load
+from chassis.settings import load
+from chassis.starting import migrate_database
 from ledger.bootstrap import Parts, background_tasks, engine_tasks, open_parts
 from ledger.entrypoints import operators
 from ledger.entrypoints.bus.consumer import make_consumer
@@ -53,24 +51,13 @@ async def command(arguments: Sequence[str]) -> int:
     settings = load(LedgerSettings)
     configure_logging(settings.service, settings.log_format)
     if chosen.command == "migrate":
-        return await _migrate(settings)
+        return await migrate_database(settings, MIGRATIONS)
     if chosen.command == "verify":
         return await operators.verify(settings, as_json=chosen.json)
     if chosen.command == "rebuild":
         return await operators.rebuild(settings, as_json=chosen.json)
     async with open_parts(settings) as parts:
         return await run(settings.service, PROCESSES[chosen.command](parts))
-
-
-async def _migrate(settings: LedgerSettings) -> int:
-    if settings.migration_database_url is None:
-        raise SettingsError("ledger: MIGRATION_DATABASE_URL is not set")
-    try:
-        applied = await migrate(settings.migration_database_url.get_secret_value(), MIGRATIONS)
-    except (MigrationError, OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"ledger: migrations stopped: {error}") from error
-    print("\n".join(applied) or "up to date")
-    return 0
 
 
 if __name__ == "__main__":

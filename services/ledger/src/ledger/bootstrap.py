@@ -12,17 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-import structlog
 
-from chassis.bus import Bus, open_bus
-from chassis.bus.retry import Backoff
+from chassis.bus import Bus
+from chassis.bus.postgres_log import PostgresLogBus
 from chassis.clock import Clock, SystemClock
-from chassis.errors import OperationalError
 from chassis.outbox import OutboxSource
-from chassis.postgres import open_pool
-from chassis.relay import Relay, RelaySource
-from chassis.runtime import StopSignal, Task
-from chassis.settings import SettingsError
+from chassis.runtime import Task
+from chassis.starting import connect_bus, connect_database, relay_task
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from eventstore.projector import Projector
@@ -38,8 +34,6 @@ from ledger.settings import LedgerSettings, credit_terms
 
 POOL_MAX = 12
 """The engine, its retries, the projector, two relays, the consumer, and reads over HTTP."""
-
-log = structlog.get_logger("bootstrap")
 
 
 @dataclass(frozen=True)
@@ -63,9 +57,9 @@ class Parts:
 async def open_parts(settings: LedgerSettings) -> AsyncIterator[Parts]:
     """Everything connected. Raises SettingsError with one line when the start is in vain."""
     terms = credit_terms(settings.marketplace_config)
-    pool = await _open_database(settings)
+    pool = await connect_database(settings, min_size=2, max_size=POOL_MAX)
     try:
-        bus = await _open_bus(settings)
+        bus = await connect_bus(settings)
         try:
             yield make_parts(settings, terms, pool, bus)
         finally:
@@ -103,46 +97,17 @@ def engine_tasks(parts: Parts) -> dict[str, Task]:
 def background_tasks(parts: Parts) -> dict[str, Task]:
     """Relays, projector, retries of early messages, housekeeping; each may run in several replicas."""
     projector = Projector(parts.pool, parts.store, JournalProjection(parts.mapper), wakeup=parts.journal_lags)
+    log_source = LogSource(parts.store, parts.mapper, parts.terms.asset)
     return {
-        "relay-log": _relay_task(parts, LogSource(parts.store, parts.mapper, parts.terms.asset), parts.log_grew),
-        "relay-outbox": _relay_task(parts, OutboxSource(), None),
+        "relay-log": relay_task(parts.settings, parts.pool, parts.bus, log_source, parts.log_grew),
+        "relay-outbox": relay_task(parts.settings, parts.pool, parts.bus, OutboxSource()),
         "journal": projector.run,
         "early-messages": parts.engine.run_waiting,
+        **_retention(parts.bus),
         "housekeeping": Housekeeping(parts.pool, parts.clock).run,
     }
 
 
-def _relay_task(parts: Parts, source: RelaySource, wakeup: asyncio.Event | None) -> Task:
-    async def relay(stop: StopSignal) -> None:
-        producer = parts.bus.producer(f"ledger-{source.name}")
-        backoff = Backoff()
-        try:
-            while not stop.is_set():
-                try:
-                    await producer.start()
-                    break
-                except OperationalError as error:
-                    log.warning("producer_start_failed", error=error.reason)
-                    await stop.wait_for(backoff.next_s())
-            await Relay(parts.pool, producer, source, wakeup=wakeup).run(stop)
-        finally:
-            await producer.close()
-
-    return relay
-
-
-async def _open_database(settings: LedgerSettings) -> asyncpg.Pool[Any]:
-    try:
-        return await open_pool(
-            settings.database_url.get_secret_value(), min_size=2, max_size=POOL_MAX, application_name=settings.service
-        )
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # Only the kind of the error: its text may hold the address with the password.
-        raise SettingsError(f"DATABASE_URL: the database cannot be reached ({type(error).__name__})") from error
-
-
-async def _open_bus(settings: LedgerSettings) -> Bus:
-    try:
-        return await open_bus(settings.bus_url.get_secret_value())
-    except OperationalError as error:
-        raise SettingsError("BUS_URL: the bus cannot be reached") from error
+def _retention(bus: Bus) -> dict[str, Task]:
+    """The bus in PostgreSQL forgets old records because one service makes it; a broker does so by itself."""
+    return {"bus-retention": bus.run_retention} if isinstance(bus, PostgresLogBus) else {}

@@ -83,6 +83,16 @@ class Story:
             return self
         raise AssertionError(f"expected {error.__name__}, but came {decision}")
 
+    def unanswered(self) -> Story:
+        """Whatever the command met is the test's business."""
+        self._command = None
+        return self
+
+    @property
+    def made_something(self) -> bool:
+        """Whether the last command had an effect."""
+        return bool(self._last.events)
+
     def saying(self, **expected: Any) -> Story:
         """The first event of the last step has these fields."""
         return self._with_fields(self._last.events[0], expected)
@@ -163,7 +173,13 @@ def story() -> Story:
     return Story()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def new_story() -> type[Story]:
+    """For tests that tell many stories."""
+    return Story
+
+
+@pytest.fixture(scope="session")
 def terms() -> CreditTerms:
     """1 USD cent buys one; 130 Kenyan cents one; 3 yen two."""
     return TERMS
@@ -192,6 +208,6 @@ class Speaker:
         return KeepQuote(ours, to, "stripe", price, "USD/2", credits, bonus, NOON + timedelta(hours=1))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def say() -> Speaker:
     return Speaker()

@@ -165,7 +165,7 @@ async def test_ten_at_once_with_one_key_are_one_payment(shop: Shop) -> None:
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ü"])
 async def test_a_key_is_visible_text(shop: Shop, key: str) -> None:
     headers = await shop.sign_in() | {"idempotency-key": key.encode("latin-1")}
-    answer = await initiate(shop, headers)  # type: ignore[arg-type]
+    answer = await initiate(shop, headers)
     assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
 
 
