@@ -30,7 +30,7 @@ check: $(STAMP) ## format, lint, types, import contracts and unit tests; under a
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary $(SOURCES)
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports
 	$(PYTEST) -m "not integration and not e2e"
 
 test: check ## check, and the integration and end-to-end tests

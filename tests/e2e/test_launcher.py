@@ -1,4 +1,4 @@
-"""``make run``: what keeps it from starting is one line, it keeps its data, it stops in order, it leaves nothing behind."""
+"""``make run``: what keeps it from starting is one line; it keeps its data, stops in order, leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -103,6 +103,7 @@ def background_tasks(parts: Parts) -> dict[str, Task]:
         "relay-outbox": relay_task(parts.settings, parts.pool, parts.bus, OutboxSource()),
         "journal": projector.run,
         "early-messages": parts.engine.run_waiting,
+        "allocation": parts.engine.run_allocating,
         **_retention(parts.bus),
         "housekeeping": Housekeeping(parts.pool, parts.clock).run,
     }

@@ -9,13 +9,11 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-import asyncpg
-
+from chassis import starting
 from chassis.http import serve_http
 from chassis.logging import configure_logging
-from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal, Task, main, run
-from chassis.settings import SettingsError, load
+from chassis.settings import load
 from payments_api.bootstrap import Parts, housekeeping_tasks, open_parts, relay_tasks
 from payments_api.entrypoints.bus.handlers import make_consumer
 from payments_api.entrypoints.http.api import make_app
@@ -42,15 +40,7 @@ async def worker() -> int:
 
 async def migrate_database() -> int:
     """Bring the database up to date, as its owner."""
-    settings = _settings()
-    if settings.migration_database_url is None:
-        raise SettingsError("payments-api: MIGRATION_DATABASE_URL is not set")
-    try:
-        applied = await migrate(settings.migration_database_url.get_secret_value(), MIGRATIONS)
-    except (MigrationError, OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"payments-api: migrations stopped: {error}") from error
-    print("\n".join(applied) or "up to date")
-    return 0
+    return await starting.migrate_database(_settings(), MIGRATIONS)
 
 
 COMMANDS: Mapping[str, Callable[[], Awaitable[int]]] = {

@@ -15,18 +15,14 @@ from typing import Any
 import asyncpg
 import structlog
 
-from chassis.bus import Bus, open_bus
-from chassis.bus.port import Producer
-from chassis.bus.retry import Backoff, passes
+from chassis.bus import Bus
+from chassis.bus.retry import passes
 from chassis.clock import Clock, SystemClock
-from chassis.errors import OperationalError
 from chassis.ids import IdFactory, Uuid7Factory
 from chassis.inbox import run_inbox_pruning
 from chassis.outbox import OutboxSource
-from chassis.postgres import open_pool
-from chassis.relay import Relay, RelaySource
 from chassis.runtime import StopSignal, Task
-from chassis.settings import SettingsError
+from chassis.starting import connect_bus, connect_database, relay_task
 from contracts.references import RANDOM_BITS, make_reference
 from eventstore.postgres import PostgresEventStore
 from payments_api.adapters import idempotency, live_events
@@ -81,9 +77,9 @@ async def open_parts(
     clock = clock or SystemClock()
     catalogue = read_catalogue(settings.marketplace_config)
     async with AsyncExitStack() as stack:
-        pool = await _open_database(settings)
+        pool = await connect_database(settings, max_size=POOL_MAX_CONNECTIONS)
         stack.push_async_callback(pool.close)
-        bus = await _open_bus(settings)
+        bus = await connect_bus(settings)
         stack.push_async_callback(bus.close)
         ledger = await stack.enter_async_context(_ledger(settings, catalogue))
         forwarding = await stack.enter_async_context(WebhookForwarding(str(settings.gateway_ingest_url)))
@@ -125,16 +121,13 @@ def _assemble(
     )
 
 
-def make_relay(parts: Parts, producer: Producer, source: RelaySource) -> Relay:
-    """Publishes one source."""
-    wakeup = parts.relay_wakeup if isinstance(source, LogSource) else None
-    return Relay(parts.pool, producer, source, wakeup=wakeup)
-
-
 def relay_tasks(parts: Parts) -> dict[str, Task]:
     """One relay for the log, one for the outbox (dead letters), by name."""
-    sources: Sequence[RelaySource] = (LogSource(parts.store), OutboxSource())
-    return {f"relay-{source.name}": _relay_task(parts, source) for source in sources}
+    settings, pool, bus = parts.settings, parts.pool, parts.bus
+    return {
+        "relay-log": relay_task(settings, pool, bus, LogSource(parts.store), parts.relay_wakeup),
+        "relay-outbox": relay_task(settings, pool, bus, OutboxSource()),
+    }
 
 
 def housekeeping_tasks(parts: Parts) -> dict[str, Task]:
@@ -147,30 +140,6 @@ def housekeeping_tasks(parts: Parts) -> dict[str, Task]:
         await _prune_forever(parts, stop)
 
     return {"purchases": parts.purchasing.run, "inbox-pruning": inbox, "pruning": tables}
-
-
-def _relay_task(parts: Parts, source: RelaySource) -> Task:
-    async def relay(stop: StopSignal) -> None:
-        producer = parts.bus.producer(f"payments-api-{source.name}")
-        try:
-            await _start(producer, stop)
-            await make_relay(parts, producer, source).run(stop)
-        finally:
-            await producer.close()
-
-    return relay
-
-
-async def _start(producer: Producer, stop: StopSignal) -> None:
-    backoff = Backoff()
-    while not stop.is_set():
-        try:
-            await producer.start()
-        except OperationalError as error:
-            log.warning("producer_start_failed", error=error.reason)
-            await stop.wait_for(backoff.next_s())
-        else:
-            return
 
 
 async def _prune_forever(parts: Parts, stop: StopSignal) -> None:
@@ -214,22 +183,3 @@ def _new_reference() -> str:
 
 def _new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
-
-
-async def _open_database(settings: PaymentsApiSettings) -> asyncpg.Pool[Any]:
-    try:
-        return await open_pool(
-            settings.database_url.get_secret_value(),
-            max_size=POOL_MAX_CONNECTIONS,
-            application_name=settings.service,
-        )
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # Only the kind of the error: its text may hold the address with the password.
-        raise SettingsError(f"DATABASE_URL: the database cannot be reached ({type(error).__name__})") from error
-
-
-async def _open_bus(settings: PaymentsApiSettings) -> Bus:
-    try:
-        return await open_bus(settings.bus_url.get_secret_value())
-    except OperationalError as error:
-        raise SettingsError("BUS_URL: the bus cannot be reached") from error

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from chassis.outbox import OutboxSource
+from chassis.relay import Relay
 from contracts.amounts import Money
 from contracts.messages import (
     PaymentReversed,
 )
-from payments_api.bootstrap import make_relay
 
 from .conftest import Shop
 from .payment_story import begun, failed, purchased, wallet
@@ -84,4 +84,4 @@ async def test_a_bad_message_is_parked_and_the_stream_goes_on(shop: Shop) -> Non
     assert await shop.pool.fetchval("SELECT reason FROM dead_letters") == "bad-payload"
     producer = shop.parts.bus.producer("relay")
     await producer.start()
-    assert await make_relay(shop.parts, producer, OutboxSource()).run_once() == 1
+    assert await Relay(shop.pool, producer, OutboxSource()).run_once() == 1

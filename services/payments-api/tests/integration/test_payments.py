@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chassis.bus.port import TopicPartition
+from chassis.relay import Relay
 from contracts.amounts import Money
 from contracts.envelope import Envelope
 from contracts.messages import (
@@ -18,7 +19,6 @@ from contracts.messages import (
 from contracts.references import normalize_reference
 from contracts.topics import PARTITIONS, PAYMENTS
 from payments_api.adapters.publishing import LogSource
-from payments_api.bootstrap import make_relay
 
 from .conftest import START, OpenShop, Shop, exact
 from .payment_story import begun, initiate, purchased
@@ -39,7 +39,7 @@ async def test_it_is_told_to_the_ledger_with_its_quote(shop: Shop) -> None:
     _, payment = await begun(shop)
     producer = shop.parts.bus.producer("relay")
     await producer.start()
-    relay = make_relay(shop.parts, producer, LogSource(shop.parts.store))
+    relay = Relay(shop.pool, producer, LogSource(shop.parts.store))
     assert await relay.run_once() > 0
     assert await relay.run_once() == 0
     (record,) = await published(shop, PAYMENTS)

@@ -6,8 +6,8 @@ Every statement takes arrays, so that a batch of a thousand costs as many round 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -55,17 +55,29 @@ class PostgresBooks:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresBooksTransaction]:
         """Raises RaceLost, DataRefused or OperationalError for what goes wrong in the database, also at commit."""
-        try:
+        with _database_errors():
             async with self._pool.acquire() as conn, conn.transaction():
                 yield PostgresBooksTransaction(conn, self._store, self._mapper)
-        except (VersionConflict, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError) as race:
-            raise RaceLost(str(race)) from race
-        except Exception as error:
-            if is_transient(error):
-                raise OperationalError(f"database away: {type(error).__name__}") from error
-            if is_data_error(error):
-                raise DataRefused(f"{type(error).__name__}: {error}") from error
-            raise
+
+    async def allocatable(self) -> Sequence[str]:
+        """See ``ledger.application.ports.BooksStore``."""
+        with _database_errors():
+            return [row["payment_key"] for row in await self._pool.fetch(sql.ALLOCATABLE)]
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    """Errors of the database in the engine's words."""
+    try:
+        yield
+    except (VersionConflict, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError) as race:
+        raise RaceLost(str(race)) from race
+    except Exception as error:
+        if is_transient(error):
+            raise OperationalError(f"database away: {type(error).__name__}") from error
+        if is_data_error(error):
+            raise DataRefused(f"{type(error).__name__}: {error}") from error
+        raise
 
 
 class PostgresBooksTransaction:

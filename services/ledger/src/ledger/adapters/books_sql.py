@@ -82,4 +82,9 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], 
 WHERE w.user_id = n.user_id
 """
 
+ALLOCATABLE = """
+SELECT p.payment_key FROM payments AS p JOIN quotes AS q USING (payment_reference)
+WHERE p.user_id IS NULL AND p.received > p.refunded ORDER BY p.payment_key LIMIT 500
+"""
+
 SOMETHING_WAITS = "SELECT EXISTS (SELECT FROM waiting_messages WHERE consumer_group = $1)"

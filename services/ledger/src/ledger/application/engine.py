@@ -22,6 +22,7 @@ from ledger.application.ports import BooksStore, DataRefused, RaceLost
 from ledger.application.reading_messages import MessageReader
 from ledger.application.settlement import Settlement
 from ledger.application.work import Outcome, Ticket, Work
+from ledger.domain.commands import AllocatePayment
 from ledger.domain.conversion import CreditTerms
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ RACES_MAX = 10
 DATABASE_PATIENCE_S = 4.0
 """How long a batch waits for a database that is away before its callers are told so."""
 RETRY_WAITING_S = 2.0
+ALLOCATE_EVERY_S = 10.0
 
 Batch = list[tuple[Ticket, Work]]
 
@@ -59,10 +61,13 @@ class Engine:
         self._queue_max = queue_max
         self._queue: deque[tuple[Ticket, Work]] = deque()
         self._arrived = asyncio.Event()
+        self._ended = False
         self.reader = MessageReader(terms.asset)
 
     def submit(self, works: Sequence[Work]) -> Ticket:
         """Queue works in order. Raises OperationalError when the queue is full."""
+        if self._ended:
+            raise OperationalError("the ledger is stopping")
         if len(self._queue) + len(works) > self._queue_max:
             raise OperationalError("the ledger has more to do than it can queue")
         ticket = Ticket(works)
@@ -84,6 +89,7 @@ class Engine:
             batch = self._next_batch()
             BATCH_SIZE.observe(len(batch))
             await self._settle(batch)
+        self._ended = True
 
     async def run_waiting(self, stop: StopSignal) -> None:
         """Try early messages again when their time has come, also those that just missed their reference."""
@@ -92,6 +98,21 @@ class Engine:
                 await self._once([], retry_waiting=True)
             except (RaceLost, OperationalError) as error:
                 log.warning("waiting_retry_failed", error=str(error))
+
+    async def run_allocating(self, stop: StopSignal) -> None:
+        """Give unallocated money to its quote where the two came at the same moment and missed each other."""
+        while not await stop.wait_for(ALLOCATE_EVERY_S):
+            try:
+                await self.allocate_once()
+            except OperationalError as error:
+                log.warning("allocation_failed", error=str(error))
+
+    async def allocate_once(self) -> int:
+        """One round; answers how many payments were tried."""
+        keys = await self._store.allocatable()
+        if keys:
+            await self.submit([Work(command=AllocatePayment(key)) for key in keys]).wait()
+        return len(keys)
 
     async def _wait(self, stop: StopSignal) -> None:
         self._arrived.clear()

@@ -88,3 +88,7 @@ class BooksStore(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[BooksTransaction]:
         """Raises RaceLost, DataRefused, or OperationalError when the database is away."""
         ...
+
+    async def allocatable(self) -> Sequence[str]:
+        """Unallocated payments whose quote is known meanwhile. Raises OperationalError."""
+        ...
