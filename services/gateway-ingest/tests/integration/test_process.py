@@ -132,6 +132,7 @@ async def test_from_webhook_to_bus(make_database: DatabaseFactory) -> None:
         "gateway-ingest",
         "stripe:evt_1",
     )
+    assert envelope.id == derived_id("gateway-ingest", "stripe:evt_1", 1, PaymentConfirmed.TYPE)
     assert (record.key, message.received.units, message.user_id) == (b"stripe:pi_1", 2500, "alice")
     await _commands_show_it(env)
 

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.domain.commands import AdjustWallet, AllocatePayment, ReversePayment
 from ledger.domain.decision import WALLET_MAX
-from ledger.domain.events import CreditsPurchased, MoneyAllocated, MoneyUnallocated, QuoteKept
+from ledger.domain.events import CreditsPurchased, MoneyAllocated, MoneyUnallocated, PaymentReversed, QuoteKept
 from ledger.domain.refusals import NothingToAllocate, ReferenceConflict, WalletLimit
 
 
@@ -26,11 +26,11 @@ def test_a_payment_becomes_credits_at_the_base_rate(story: Any, say: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("asset", "received", "credits"),
+    ("asset", "received", "bought"),
     [("KES/2", 13_000, 100), ("KES/2", 13_129, 100), ("KES/2", 129, 0), ("JPY/0", 8, 5)],
 )
-def test_credits_are_rounded_down(story: Any, say: Any, asset: str, received: int, credits: int) -> None:
-    story.when(say.paid(received, asset=asset)).then(CreditsPurchased, credits=credits, received=received)
+def test_credits_are_rounded_down(story: Any, say: Any, asset: str, received: int, bought: int) -> None:
+    story.when(say.paid(received, asset=asset)).then(CreditsPurchased, credits=bought, received=received)
     assert story.account("gateway:stripe") == {asset: -received}
 
 
@@ -78,10 +78,10 @@ def test_overpaid_is_the_quote_and_the_surplus_at_the_base_rate(story: Any, say:
     story.then(CreditsPurchased, credits=2850, bonus=250, rule="overpaid")
 
 
-@pytest.mark.parametrize(("hours", "rule", "credits"), [(1.0, "quote", 2750), (1.001, "expired", 2500)])
-def test_a_quote_is_good_up_to_its_hour(story: Any, say: Any, hours: float, rule: str, credits: int) -> None:
+@pytest.mark.parametrize(("hours", "rule", "bought"), [(1.0, "quote", 2750), (1.001, "expired", 2500)])
+def test_a_quote_is_good_up_to_its_hour(story: Any, say: Any, hours: float, rule: str, bought: int) -> None:
     story.given(say.quote()).when(say.paid(2500, ours="QREF1", hours=hours))
-    story.then(CreditsPurchased, rule=rule, credits=credits)
+    story.then(CreditsPurchased, rule=rule, credits=bought)
 
 
 def test_another_asset_than_quoted_is_the_base_rate(story: Any, say: Any) -> None:
@@ -96,7 +96,7 @@ def test_a_used_quote_is_the_base_rate(story: Any, say: Any) -> None:
 
 
 def test_a_quote_may_be_better_than_any_rate(story: Any, say: Any) -> None:
-    story.given(say.quote(price=1, credits=5000, bonus=0)).when(say.paid(1, ours="QREF1"))
+    story.given(say.quote(price=1, promised=5000, bonus=0)).when(say.paid(1, ours="QREF1"))
     story.then(CreditsPurchased, credits=5000).moving(
         {
             "gateway:stripe USD/2": -1,
@@ -118,7 +118,7 @@ def test_a_quote_is_kept_once(story: Any, say: Any) -> None:
     story.when(say.quote()).then_nothing("repeated")
 
 
-@pytest.mark.parametrize("change", [{"price": 1}, {"credits": 9999}, {"bonus": 0}, {"to": "mallory"}])
+@pytest.mark.parametrize("change", [{"price": 1}, {"promised": 9999}, {"bonus": 0}, {"to": "mallory"}])
 def test_a_quote_is_never_changed(story: Any, say: Any, change: dict[str, Any]) -> None:
     story.given(say.quote()).when(say.quote(**change)).then_refused(ReferenceConflict)
 
@@ -169,6 +169,8 @@ def test_a_second_message_that_brings_our_reference_ends_the_wait(story: Any, sa
     story.given(say.quote(), say.paid(by=None))
     story.when(say.paid(by="mallory", ours="QREF1")).then_all(CreditsPurchased, MoneyAllocated)
     story.saying(user_id="alice", credits=2750, payment_reference="QREF1")
+    story.when(say.paid(by="mallory")).then_nothing("repeated")
+    story.when(ReversePayment("stripe", "pi_1", 100, "USD/2")).then(PaymentReversed, payment_reference="QREF1")
 
 
 def test_a_user_in_a_second_message_does_not_overrule_the_missing_quote(story: Any, say: Any) -> None:

@@ -58,7 +58,9 @@ COMMANDS = st.one_of(
     st.builds(CaptureHold, DEPLOYMENTS, st.just(10), st.just(90)),
     st.builds(ReturnHold, DEPLOYMENTS),
     st.builds(Transfer, st.sampled_from(["t-1", "t-2", "t-3"]), USERS, USERS, AMOUNTS),
-    st.builds(AdjustWallet, st.sampled_from(["a-1", "a-2", "a-3"]), USERS, AMOUNTS | AMOUNTS.map(int.__neg__), st.just("test")),
+    st.builds(
+        AdjustWallet, st.sampled_from(["a-1", "a-2", "a-3"]), USERS, AMOUNTS | AMOUNTS.map(int.__neg__), st.just("test")
+    ),
 )
 
 
@@ -153,23 +155,23 @@ def test_credits_never_exceed_what_was_paid_for(rate: Fraction, first: int, seco
 @given(
     rate=RATES,
     price=st.integers(1, 10**9),
-    credits=st.integers(0, 10**9),
+    promised=st.integers(0, 10**9),
     bonus=st.integers(0, 10**6),
     received=st.integers(1, 2 * 10**9),
     late=st.booleans(),
     used=st.booleans(),
 )
 def test_a_quote_is_given_whole_or_not_at_all(
-    rate: Fraction, price: int, credits: int, bonus: int, received: int, late: bool, used: bool
+    rate: Fraction, price: int, promised: int, bonus: int, received: int, late: bool, used: bool
 ) -> None:
     terms = CreditTerms("TFC/2", {"X/2": rate})
-    quote = Quote("Q1", "alice", price, "X/2", credits, bonus, NOON, used)
+    quote = Quote("Q1", "alice", price, "X/2", promised, bonus, NOON, used)
     given = credits_given(terms, "X/2", received, NOON + HOUR if late else NOON, quote)
     assert given is not None
     if late or used or received < price:
         assert (given.credits, given.bonus) == (int(received * rate // 1), 0)
     else:
-        assert given.credits == credits + bonus + int((received - price) * rate // 1)
+        assert given.credits == promised + bonus + int((received - price) * rate // 1)
         assert given.bonus == bonus
     assert (given.rule == "quote") == (not late and not used and received == price)
 
@@ -178,7 +180,7 @@ def test_a_quote_is_given_whole_or_not_at_all(
 @given(
     received=st.integers(1, 10_000),
     price=st.integers(1, 10_000),
-    credits=st.integers(0, 20_000),
+    promised=st.integers(0, 20_000),
     bonus=st.integers(0, 3_000),
     targets=st.lists(st.integers(1, 12_000), max_size=12),
     unallocated_refund=st.none() | st.integers(1, 9_999),
@@ -187,14 +189,14 @@ def test_partial_reversals_sum_to_the_whole(
     terms: CreditTerms,
     received: int,
     price: int,
-    credits: int,
+    promised: int,
     bonus: int,
     targets: list[int],
     unallocated_refund: int | None,
 ) -> None:
-    """Whatever the partial refunds, a full one brings everything back, and nothing was ever taken that was not given."""
+    """Whatever the partial refunds, a full one brings everything back, and never more than was given."""
     books = Books()
-    quote = KeepQuote("Q1", "alice", "stripe", price, "USD/2", credits, bonus, NOON)
+    quote = KeepQuote("Q1", "alice", "stripe", price, "USD/2", promised, bonus, NOON)
     paid = CreditPayment("stripe", "pi_1", received, "USD/2", NOON, None, "Q1")
     before = [quote, paid]
     if unallocated_refund is not None:

@@ -180,7 +180,9 @@ def test_nobody_is_given_more_than_a_wallet_takes(story: Any) -> None:
 def test_an_operator_gives_and_takes(story: Any) -> None:
     story.when(AdjustWallet("a-1", "alice", 500, "goodwill")).then(CreditsAdjusted, spendable=500, reason="goodwill")
     story.moving({"platform:adjustments TFC/2": -500, "wallet:alice TFC/2": 500})
-    story.when(AdjustWallet("a-2", "alice", -501, "mistake")).then_refused(InsufficientFunds, required=501, available=500)
+    story.when(AdjustWallet("a-2", "alice", -501, "mistake")).then_refused(
+        InsufficientFunds, required=501, available=500
+    )
     story.when(AdjustWallet("a-2", "alice", -500, "mistake")).then(CreditsAdjusted, spendable=0, amount=-500)
     assert story.account("platform:adjustments") == {}
 

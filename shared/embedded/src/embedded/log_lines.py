@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Sequence
 from typing import TextIO
@@ -19,7 +18,7 @@ class LogLines:
     """Writes to ``out``, in colours on a terminal, and keeps the last lines of each name."""
 
     def __init__(self, out: TextIO, names: Sequence[str]) -> None:
-        self._out = out
+        self._out: TextIO | None = out
         self._colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
         self._coloured = out.isatty()
         self._last: dict[str, deque[str]] = {}
@@ -30,10 +29,12 @@ class LogLines:
         prefix = f"{name:<{NAME_WIDTH}} |"
         if self._coloured:
             prefix = f"\x1b[{self._colours.get(name, 37)}m{prefix}\x1b[0m"
+        if self._out is None:
+            return
         try:
             print(prefix, line, file=self._out, flush=True)
         except OSError:
-            self._out = open(os.devnull, "w")  # noqa: SIM115 - lives as long as we do
+            self._out = None
 
     def last(self, name: str) -> Sequence[str]:
         """The last lines that ``name`` said, oldest first."""

@@ -17,7 +17,7 @@ from chassis.errors import DomainError
 from gateway_ingest.application import counting
 from gateway_ingest.application.group_commit import QUEUE_MAX_ITEMS, GroupCommit
 from gateway_ingest.application.ports import EventStore, GatewayPort, Outcome, ReceivedEvent, SealedEvent, Verdict
-from gateway_ingest.domain.facts import Confirmed, Failed, Ignored, Odd, Reading, Refunded, content_hash
+from gateway_ingest.domain.facts import Confirmed, Ignored, Odd, Reading, content_hash
 from gateway_ingest.domain.signatures import InvalidSignature, verify
 
 log = structlog.get_logger(__name__)
@@ -93,13 +93,12 @@ def _parse(gateway: GatewayPort, body: bytes) -> Any:
 
 
 def _judge(reading: Reading) -> tuple[Verdict, str | None]:
-    match reading.finding:
-        case Ignored(reason=reason):
-            return Verdict.IGNORED, reason
-        case Odd(reason=reason):
-            return Verdict.QUARANTINED, reason
-        case Confirmed() | Failed() | Refunded():
-            return Verdict.PUBLISHED, None
+    finding = reading.finding
+    if isinstance(finding, Ignored):
+        return Verdict.IGNORED, finding.reason
+    if isinstance(finding, Odd):
+        return Verdict.QUARANTINED, finding.reason
+    return Verdict.PUBLISHED, None
 
 
 def _tell(event: ReceivedEvent, outcome: Outcome) -> None:

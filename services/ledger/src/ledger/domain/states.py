@@ -153,7 +153,13 @@ def evolve(books: Books, event: events.LedgerEvent) -> None:
 
 
 def _purchased(books: Books, event: events.CreditsPurchased) -> None:
-    if event.payment_reference is not None and event.rule in ("quote", "overpaid"):
+    if event.payment_reference is None:
+        return
+    waited = books.payments.get(f"{event.gateway}:{event.payment_id}")
+    if waited is not None:
+        # A later message may have brought the reference that the first one lacked.
+        books.payments[waited.key] = replace(waited, payment_reference=event.payment_reference)
+    if event.rule in ("quote", "overpaid"):
         quote = books.quotes[event.payment_reference]
         books.quotes[event.payment_reference] = replace(quote, used=True)
 

@@ -5,7 +5,6 @@ chassis's RequestContext. Decides nothing about the webhook.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect
@@ -14,16 +13,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.errors import DomainError, OperationalError
 from chassis.http import problem, unavailable
-from chassis.http.limits import BodyTooLarge
 from chassis.http.request_context import RequestContext
 from gateway_ingest.application.intake import Intake
 from gateway_ingest.application.ports import GatewayPort
+from gateway_ingest.entrypoints.http.body import BodyReader, BodyTooLarge, BodyTooSlow
 
 BODY_MAX_BYTES = 256 * 1024
-BODY_TIMEOUT_S = 10.0
+BODY_TIMEOUT_S = 5.0
 
 _RECEIVED = b'{"success":true,"received":true}'
 _HEADERS = ((b"content-type", b"application/json"), (b"content-length", str(len(_RECEIVED)).encode()))
+
+# The rest of the body is not read, so the connection is of no more use.
+_CLOSE = {"connection": "close"}
 
 PATHS = {
     "/api/webhooks/stripe": "stripe",
@@ -57,6 +59,7 @@ class WebhookEndpoint:
         self._path = path
         self._gateway = gateway
         self._intake = intake
+        self._reader = BodyReader(max_bytes=BODY_MAX_BYTES, timeout_s=BODY_TIMEOUT_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route_template"] = self._path
@@ -76,12 +79,12 @@ class WebhookEndpoint:
         if scope["method"] != "POST":
             return problem(405, "method_not_allowed", "Method Not Allowed", headers={"allow": "POST"})
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await _read_body(receive)
-        except BodyTooLarge as error:
-            return problem(413, "body_too_large", "Content Too Large", error.detail, headers=error.headers)
-        except TimeoutError:
-            return problem(408, "request_timeout", "The body did not arrive in time", headers={"connection": "close"})
+            body = await self._reader.read(receive)
+        except BodyTooLarge:
+            detail = f"the body must not be longer than {BODY_MAX_BYTES} bytes"
+            return problem(413, "body_too_large", "Content Too Large", detail, headers=_CLOSE)
+        except BodyTooSlow:
+            return problem(408, "request_timeout", "The body did not arrive in time", headers=_CLOSE)
         try:
             await self._intake.take(self._gateway, _header(scope, self._gateway.signature_header), body)
         except DomainError as refused:
@@ -89,23 +92,6 @@ class WebhookEndpoint:
         except OperationalError as away:
             return unavailable("Not stored; try again", retry_after_s=away.retry_after_s)
         return None
-
-
-async def _read_body(receive: Receive) -> bytes:
-    """The whole body, its length counted while it comes. Raises BodyTooLarge, ClientDisconnect."""
-    chunks: list[bytes] = []
-    length = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        length += len(chunk)
-        if length > BODY_MAX_BYTES:
-            raise BodyTooLarge(BODY_MAX_BYTES)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes | None:
