@@ -70,7 +70,7 @@ class Child:
     def kill(self) -> None:
         """End the process now, and start it no more."""
         self.stopping.set()
-        pass
+        self._signal(signal.SIGKILL)
 
     async def _run_once(self) -> int:
         self._process = await asyncio.create_subprocess_exec(

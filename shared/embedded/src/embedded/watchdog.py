@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 
-SCRIPT = "trap '' INT TERM HUP; read -r _"
+SCRIPT = "trap '' INT TERM HUP; read -r _; kill -KILL 0"
 
 
 class Watchdog:

@@ -183,5 +183,6 @@ class Engine:
         if work.delivery is None or work.defect is not None:
             ticket.failed(DomainError("unstorable_value", "a value of the request cannot be stored"))
             return
-        work.defect = PoisonMessage("data-refused", str(refused))
+        # Without its command the work names nothing any more that the database would refuse again.
+        work.command, work.defect = None, PoisonMessage("data-refused", str(refused))
         await self._settle(batch)

@@ -104,6 +104,8 @@ class MessageReader:
     def _credits(self, money: Money) -> int:
         if money.asset != self._asset:
             raise PoisonMessage("wrong-asset", f"{money.asset} where {self._asset} belongs")
+        if money.units < 0:
+            raise PoisonMessage("bad-amount", "the amount is below zero")
         return money.units
 
 
