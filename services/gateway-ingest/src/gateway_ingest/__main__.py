@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import cast
-
-from fastapi import FastAPI
 
 from chassis import runtime
 from chassis.http import serve_http
 from chassis.logging import configure_logging
-from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal, Task
-from chassis.settings import SettingsError, load
+from chassis.settings import load
+from chassis.starting import migrate_database
 from gateway_ingest.bootstrap import MIGRATIONS, Service, build
 from gateway_ingest.entrypoints import commands
 from gateway_ingest.entrypoints.http.app import create
@@ -46,7 +43,7 @@ async def _main(arguments: argparse.Namespace) -> int:
     configure_logging(settings.service, settings.log_format, stream=None if arguments.mode in RUNNING else sys.stderr)
     match arguments.mode:
         case "migrate":
-            return await _migrate(settings)
+            return await migrate_database(settings, MIGRATIONS)
         case "quarantine":
             return await commands.quarantine(settings, as_json=arguments.json)
         case "event":
@@ -58,8 +55,7 @@ async def _main(arguments: argparse.Namespace) -> int:
 
 def _tasks(service: Service, mode: str) -> dict[str, Task]:
     async def http(stop: StopSignal) -> None:
-        # Any ASGI application is served as well; the annotation knows only FastAPI's.
-        await serve_http(cast(FastAPI, create(service)), service.settings.host, service.settings.port, stop)
+        await serve_http(create(service), service.settings.host, service.settings.port, stop)
 
     tasks: dict[str, Task] = {"http": http, "relay": service.relay}
     match mode:
@@ -68,18 +64,6 @@ def _tasks(service: Service, mode: str) -> dict[str, Task]:
         case "worker":
             del tasks["http"]
     return tasks
-
-
-async def _migrate(settings: IngestSettings) -> int:
-    if settings.migration_database_url is None:
-        raise SettingsError("gateway-ingest: MIGRATION_DATABASE_URL is not set")
-    try:
-        applied = await migrate(settings.migration_database_url.get_secret_value(), MIGRATIONS)
-    except MigrationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"applied: {', '.join(applied) or 'nothing new'}")
-    return 0
 
 
 if __name__ == "__main__":

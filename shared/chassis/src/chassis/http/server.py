@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from chassis.runtime import StopSignal
 from chassis.settings import SettingsError
@@ -29,7 +29,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve_http(app: FastAPI, host: str, port: int, stop: StopSignal, *, drain_s: int = DRAIN_S) -> None:
+async def serve_http(app: ASGIApp, host: str, port: int, stop: StopSignal, *, drain_s: int = DRAIN_S) -> None:
     """Serve until ``stop``; requests that run then have ``drain_s`` to be answered.
 
     Raises SettingsError when the address cannot be taken, RuntimeError when the application's own start fails.
