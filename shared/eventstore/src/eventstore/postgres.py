@@ -19,6 +19,10 @@ from eventstore.port import Appended, RecordedEvent, StoredEvent, StreamHead, Ve
 LOG_LANE = 0x6C6F675F_6C616E65
 """Number of the advisory lock, per database."""
 
+COPY_FROM_ROWS = 100
+"""From so many rows on, COPY is faster than an insert of arrays: less to encode, less to plan (measured)."""
+
+_COPIED = ("originator_id", "originator_version", "topic", "state", "prev_hash", "hash")
 _LANE = "SELECT pg_advisory_xact_lock($1)"
 _INSERT = """
 WITH appended AS (
@@ -122,7 +126,12 @@ class PostgresEventStore:
 
     async def _insert(self, conn: Any, rows: Rows) -> int:
         try:
-            return int(await conn.fetchval(_INSERT, *rows[:6]))
+            if len(rows.streams) < COPY_FROM_ROWS:
+                return int(await conn.fetchval(_INSERT, *rows[:6]))
+            records = zip(*rows[:6], strict=True)
+            await conn.copy_records_to_table("stored_events", records=records, columns=_COPIED)
+            # The lane is ours, so the last position is the one just drawn.
+            return await self.last_position(conn)
         except asyncpg.UniqueViolationError as taken:
             if taken.constraint_name != _STREAM_AND_VERSION:
                 raise

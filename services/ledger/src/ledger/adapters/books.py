@@ -17,7 +17,7 @@ from chassis import dead_letters, inbox, waiting
 from chassis.bus.port import TopicPartition
 from chassis.errors import OperationalError, PoisonMessage
 from chassis.postgres import is_data_error, is_transient
-from eventstore.chaining import Rows, rows_of
+from eventstore.chaining import rows_of
 from eventstore.mapper import EventMapper
 from eventstore.port import StoredEvent, StreamHead, VersionConflict
 from eventstore.postgres import PostgresEventStore
@@ -39,9 +39,6 @@ from ledger.domain.states import Charge, KnownReference, Payment, Quote, Wallet
 
 GROUP = "ledger"
 """Consumer group of the ledger, and the owner of its inbox rows."""
-
-CHUNK = 250
-"""Events that are mapped here while the database writes those before them."""
 
 
 class PostgresBooks:
@@ -159,30 +156,21 @@ class PostgresBooksTransaction:
     async def write(self, batch: WrittenBatch) -> int:
         """Append the events and write the rows behind them; answers the last position.
 
-        The database writes one part while the next is mapped and chained here.
+        The database writes the references while the events are mapped and chained here.
         """
         await self._upsert(sql.WRITE_CHARGES, charge_columns(batch.charges))
         await self._upsert(sql.WRITE_PAYMENTS, payment_columns(batch.payments))
         await self._upsert(sql.WRITE_QUOTES, quote_columns(batch.quotes))
         await self._read_heads({event.originator_id for event in batch.events})
-        writing: asyncio.Task[Any] = asyncio.create_task(self._write_references(batch.references))
+        referencing = asyncio.create_task(self._write_references(batch.references))
         try:
-            for first in range(0, len(batch.events), CHUNK):
-                await asyncio.sleep(0)
-                rows = self._rows(batch.events[first : first + CHUNK])
-                await writing
-                writing = asyncio.create_task(self._store.append_rows(rows, within=self._conn))
             await asyncio.sleep(0)
-            wallets = wallet_columns(batch.wallets, self._heads)
+            rows = rows_of([self._mapper.to_stored_event(event) for event in batch.events], self._heads)
         finally:
-            position = await writing
-        await self._upsert(sql.WRITE_WALLETS, wallets)
-        return int(position)
-
-    def _rows(self, events: Sequence[LedgerEvent]) -> Rows:
-        rows = rows_of([self._mapper.to_stored_event(event) for event in events], self._heads)
-        self._heads.update(rows.heads)
-        return rows
+            await referencing
+        position = await self._store.append_rows(rows, within=self._conn)
+        await self._upsert(sql.WRITE_WALLETS, wallet_columns(batch.wallets, rows.heads))
+        return position
 
     async def last_position(self) -> int:
         return await self._store.last_position(self._conn)

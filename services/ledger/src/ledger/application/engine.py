@@ -136,6 +136,7 @@ class Engine:
         return batch
 
     async def _settle(self, batch: Batch) -> None:
+        batch = [(ticket, work) for ticket, work in batch if not ticket.has_failed]
         try:
             outcomes = await self._until_settled([work for _, work in batch])
         except DataRefused as refused:

@@ -83,8 +83,8 @@ def wallets_named(books: Books, batch: Iterable[commands.Command]) -> set[str]:
 
 def _of_credit(books: Books, command: commands.CreditPayment) -> Iterable[str | None]:
     payment = books.payment(command.payment_key) if command.reference in books.references else None
-    ours = command.payment_reference or (payment.payment_reference if payment else None)
-    return (command.user_id, _quoted_user(books, ours))
+    first = _quoted_user(books, payment.payment_reference if payment else None)
+    return (command.user_id, first, _quoted_user(books, command.payment_reference))
 
 
 def _of_allocation(books: Books, command: commands.AllocatePayment) -> Iterable[str | None]:

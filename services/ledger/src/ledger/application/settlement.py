@@ -124,6 +124,7 @@ class Settlement:
         if named.payments or named.payment_references:
             books.payments.update(await self._tx.lock_payments(named.payments, named.payment_references))
         named.quotes.update(p.payment_reference for p in books.payments.values() if p.payment_reference is not None)
+        rowless = {key for key in named.payments if key not in books.payments and books.payment(key) is not None}
         if named.quotes:
             books.quotes.update(await self._tx.read_quotes(named.quotes))
         if named.charges:
@@ -131,6 +132,10 @@ class Settlement:
         users = wallets_named(books, commands)
         if users:
             books.wallets.update(await self._tx.lock_wallets(users))
+        if rowless:
+            # Told by its purchase alone, such a payment had no row to lock: whoever reversed it first made one while
+            # holding the wallet that is locked here now.
+            books.payments.update(await self._tx.lock_payments(rowless, ()))
 
     def _decide(self, work: Work) -> None:
         if work.defect is not None and work.delivery is not None:

@@ -77,6 +77,8 @@ class Ticket:
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = works
+        self.has_failed = False
+        """Its other works must not be settled any more: an offset would pass over those that were not."""
         self._left = len(works)
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -92,5 +94,6 @@ class Ticket:
 
     def failed(self, error: Exception) -> None:
         """Some outcome is not known."""
+        self.has_failed = True
         if not self._done.done():
             self._done.set_exception(error)

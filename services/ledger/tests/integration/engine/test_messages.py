@@ -232,3 +232,13 @@ async def test_a_zombie_applies_nothing(ledger: Any, say: Any) -> None:
     assert await ledger.next_offset() is None
     await ledger.deliver(say.confirmed(0))
     assert (await ledger.wallet("alice")).spendable == 2500
+
+
+async def test_the_reference_that_a_payment_came_with_first_decides_its_owner(ledger: Any, say: Any) -> None:
+    """Its quote was missed, as two replicas at once can do; the next message names another quote, or none."""
+    await ledger.settle(say.paid(100, payment_id="pi_0"))
+    await ledger.deliver(say.confirmed(0, user=None), say.initiated(1))
+    await ledger.pool.execute("UPDATE payments SET payment_reference = 'QREF1'")
+    await ledger.deliver(say.confirmed(2, ours="QREF2", user="mallory"))
+    assert await ledger.parked() == []
+    assert (await ledger.wallet("alice")).spendable == 2850

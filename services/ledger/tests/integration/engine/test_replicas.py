@@ -109,7 +109,7 @@ async def test_a_refund_that_read_a_payment_before_another_replica_refunded_it(l
             waiting = (
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
-            return bool(await conn.fetchval(waiting) == 2)
+            return bool(await ledger.pool.fetchval(waiting) == 2)
 
         await eventually(both_wait_for_the_wallet, 1.5)
     await asyncio.gather(*refunds)
