@@ -1,7 +1,8 @@
 """Purchases through the whole engine on a real PostgreSQL, against the plainest way of writing as many rows.
 
 The limit is one row of an event row's width per transaction, by batched ``INSERT … unnest`` of 1,000 into a table with
-one primary key. Both are measured in this run, turn by turn; the figure is the median of the turns' ratios. The last line is JSON.
+one primary key. Both are measured in this run, turn by turn; the figure is the median of the turns' ratios. The last
+line is JSON.
 """
 
 from __future__ import annotations
