@@ -8,9 +8,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from embedded.provisioning import DatabaseAccess
 from structlog.testing import capture_logs
 
+from embedded.provisioning import DatabaseAccess
 from eventstore.mapper import EventMapper
 from eventstore.port import StoredEvent
 from eventstore.verify import faults

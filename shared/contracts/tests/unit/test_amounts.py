@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from contracts.amounts import AmountError, Asset, Money, format_units, parse_positive_units, parse_units, to_decimal
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from contracts.amounts import AmountError, Asset, Money, format_units, parse_positive_units, parse_units, to_decimal
 
 assets = st.sampled_from(["TFC/2", "USD/2", "JPY/0", "BTC/8", "ETH/18", "TFT/7"])
 

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+
 from contracts.amounts import Money
 from contracts.envelope import Envelope, EnvelopeError
 from contracts.messages import ALL_MESSAGES, MESSAGES_BY_TYPE, PaymentRefunded

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from contracts.references import ALPHABET, LENGTH, RANDOM_BITS, make_reference, normalize_reference
 from hypothesis import given
 from hypothesis import strategies as st
+
+from contracts.references import ALPHABET, LENGTH, RANDOM_BITS, make_reference, normalize_reference
 
 entropy = st.integers(min_value=0, max_value=(1 << RANDOM_BITS) - 1)
 

@@ -154,7 +154,9 @@ async def _until_signal(stack: Stack, log: LogLines, ready: Callable[[], None]) 
             insisting.add(asyncio.create_task(stack.insist()))
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, on_signal)
+        # Under nohup, the end of the terminal is meant to be ignored.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, on_signal)
     try:
         await asyncio.wait({working})
     finally:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from embedded.provisioning import DatabaseAccess
 from pytest_socket import disable_socket, socket_allow_hosts
 
+from embedded.provisioning import DatabaseAccess
 from testkit.postgres import DSN_VARIABLE, DatabaseFactory, EmbeddedForTests, TestPostgres
 
 LOOPBACK = ["127.0.0.1", "::1"]

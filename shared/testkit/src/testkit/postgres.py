@@ -19,6 +19,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
+
 from chassis.migrate import migrate
 from embedded.postgres_server import PostgresServer
 from embedded.provisioning import (
@@ -29,7 +30,6 @@ from embedded.provisioning import (
     identifier,
     restrict_connections,
 )
-
 from testkit.loop_thread import LoopThread
 
 DSN_VARIABLE = "TEST_POSTGRES_DSN"

@@ -1,6 +1,7 @@
 """Waiting ends when the condition holds, and says what it saw when it never does."""
 
 import pytest
+
 from testkit.drain import NeverDrained, drain
 from testkit.waiting_for import NeverHappened, eventually
 

@@ -43,6 +43,7 @@ def _quote(named: Named, command: commands.KeepQuote) -> None:
 
 def _allocation(named: Named, command: commands.AllocatePayment) -> None:
     named.payments.add(command.payment_key)
+    named.references.add(commands.credit_reference(command.payment_key))
 
 
 def _reversal(named: Named, command: commands.ReversePayment) -> None:

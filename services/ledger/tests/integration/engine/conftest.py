@@ -13,7 +13,6 @@ from uuid import UUID, uuid5
 import asyncpg
 import pytest
 import pytest_asyncio
-from embedded.provisioning import DatabaseAccess
 
 from chassis.bus.port import Record, TopicPartition
 from chassis.clock import ManualClock
@@ -23,6 +22,7 @@ from chassis.runtime import StopSignal
 from contracts.amounts import Money
 from contracts.messages import Message, PaymentConfirmed, PaymentInitiated, PaymentRefunded
 from contracts.topics import PAYMENTS
+from embedded.provisioning import DatabaseAccess
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from ledger.adapters.books import GROUP, PostgresBooks

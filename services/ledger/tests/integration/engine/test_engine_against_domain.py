@@ -202,7 +202,11 @@ class EngineAgainstDomain(RuleBasedStateMachine):
 def test_the_engine_comes_to_what_the_domain_comes_to(make_database: DatabaseFactory) -> None:
     thread = LoopThread("against-domain")
     few = settings(
-        max_examples=120, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+        max_examples=25,
+        stateful_step_count=12,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
     )
     try:
         run_state_machine_as_test(lambda: EngineAgainstDomain(thread, make_database), settings=few)

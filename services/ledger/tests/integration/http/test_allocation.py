@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+
 from ledger.application.work import Work
 from ledger.bootstrap import Parts
 from ledger.domain.commands import CreditPayment, KeepQuote

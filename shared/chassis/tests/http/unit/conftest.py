@@ -9,13 +9,14 @@ from uuid import UUID
 
 import httpx
 import pytest
-from chassis.errors import Conflict, NotFound, OperationalError, Unauthorized
-from chassis.http import DecimalInput, ExactRouter, create_app, require_service_token
-from contracts.amounts import parse_positive_units
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import StreamingResponse
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, SecretStr, field_validator
+
+from chassis.errors import Conflict, NotFound, OperationalError, Unauthorized
+from chassis.http import DecimalInput, ExactRouter, create_app, require_service_token
+from contracts.amounts import parse_positive_units
 
 Client = Callable[..., Any]
 

@@ -6,10 +6,11 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from chassis.http import MalformedJson, encode_exact, parse_exact
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+
+from chassis.http import MalformedJson, encode_exact, parse_exact
 
 numbers = st.integers(-(10**30), 10**30) | st.decimals(allow_nan=False, allow_infinity=False, places=18).filter(
     lambda value: len(str(value)) <= 60

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import structlog
+from pydantic import SecretStr
+
 from chassis import metrics
 from chassis.http import require_service_token
-from pydantic import SecretStr
 
 TIMEOUT_S = 0.02
 

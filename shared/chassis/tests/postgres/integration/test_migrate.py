@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from chassis.migrate import MigrationError, migrate
 from embedded.provisioning import DatabaseAccess
 from testkit.postgres import DatabaseFactory

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+
 from chassis.postgres import is_data_error, is_transient, open_pool
 from embedded.provisioning import DatabaseAccess
 from testkit.postgres import TestPostgres

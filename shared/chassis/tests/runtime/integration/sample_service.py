@@ -5,11 +5,12 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from fastapi import FastAPI
+
 from chassis.http import create_app, serve_http
 from chassis.logging import configure_logging
 from chassis.runtime import StopSignal, main, run
 from chassis.settings import SettingsError
-from fastapi import FastAPI
 
 port, mode = int(sys.argv[1]), sys.argv[2]
 state = {"begun": False}

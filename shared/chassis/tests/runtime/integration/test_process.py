@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from testkit.waiting_for import eventually
 
 PROGRAM = Path(__file__).with_name("sample_service.py")

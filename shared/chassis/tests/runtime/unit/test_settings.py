@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from chassis.settings import ServiceSettings, SettingsError, is_loopback, load
 
 

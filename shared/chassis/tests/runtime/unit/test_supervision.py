@@ -6,6 +6,7 @@ import signal
 
 import pytest
 import structlog
+
 from chassis.runtime import StopSignal, run
 from chassis.settings import SettingsError
 
