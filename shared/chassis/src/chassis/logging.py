@@ -64,7 +64,9 @@ def _request_field(_logger: object, _method: str, event: structlog.types.EventDi
 def _renderer(format: str, out: TextIO) -> list[Processor]:  # noqa: A002
     if format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0)]
+    # structlog's own tracebacks print every frame's variables: passwords, tokens and raw webhooks among them.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0, exception_formatter=plain)]
 
 
 def _take_over_standard_library(shared: list[Processor], renderer: list[Processor], out: TextIO) -> None:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -201,12 +201,13 @@ class EngineAgainstDomain(RuleBasedStateMachine):
 
 def test_the_engine_comes_to_what_the_domain_comes_to(make_database: DatabaseFactory) -> None:
     thread = LoopThread("against-domain")
+    # Not made smaller on failure: every try takes a database, and a dozen small batches can be read as they are.
     few = settings(
         max_examples=25,
         stateful_step_count=12,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        print_blob=True,
+        phases=[Phase.reuse, Phase.generate],
     )
     try:
         run_state_machine_as_test(lambda: EngineAgainstDomain(thread, make_database), settings=few)

@@ -75,3 +75,19 @@ def test_the_terminal_gets_readable_lines_without_colour_codes_in_a_pipe() -> No
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(ValueError, match="xml"):
         configure_logging("ledger", "xml")
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_traceback_never_shows_variables(form: str) -> None:
+    out = io.StringIO()
+    configure_logging("ledger", form, stream=out)
+
+    def connect(password: str) -> None:
+        raise ConnectionError("away")
+
+    try:
+        connect("".join(["hun", "ter2"]))
+    except ConnectionError:
+        structlog.get_logger().exception("database_away")
+    assert "ConnectionError: away" in out.getvalue()
+    assert "hunter2" not in out.getvalue()
