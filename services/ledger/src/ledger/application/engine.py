@@ -17,11 +17,11 @@ from chassis.bus.retry import Backoff
 from chassis.clock import Clock
 from chassis.errors import DomainError, OperationalError, PoisonMessage
 from chassis.runtime import StopSignal
-from ledger.application.measures import BATCH_SIZE
+from ledger.application.measures import BATCH_SIZE, NO_EFFECT, PARKED
 from ledger.application.ports import BooksStore, DataRefused, RaceLost
 from ledger.application.reading_messages import MessageReader
 from ledger.application.settlement import Settlement
-from ledger.application.work import Outcome, Ticket, Work
+from ledger.application.work import Outcome, Settled, Ticket, Work
 from ledger.domain.commands import AllocatePayment
 from ledger.domain.conversion import CreditTerms
 
@@ -171,7 +171,9 @@ class Engine:
     async def _once(self, batch: Sequence[Work], *, retry_waiting: bool = False) -> dict[Work, Outcome]:
         async with self._store.transaction() as transaction:
             settlement = Settlement(transaction, self._terms, self._clock.now(), self.reader.work)
-            return await settlement.run(batch, retry_waiting=retry_waiting)
+            outcomes = await settlement.run(batch, retry_waiting=retry_waiting)
+        _count(settlement, outcomes)
+        return outcomes
 
     async def _settle_halves(self, batch: Batch, refused: DataRefused) -> None:
         if len(batch) > 1:
@@ -187,3 +189,14 @@ class Engine:
         # Without its command the work names nothing any more that the database would refuse again.
         work.command, work.defect = None, PoisonMessage("data-refused", str(refused))
         await self._settle(batch)
+
+
+def _count(settlement: Settlement, outcomes: dict[Work, Outcome]) -> None:
+    """What an operator should see of a batch that is committed: what was parked, and what came without effect."""
+    for reason in settlement.parked:
+        PARKED.labels(reason).inc()
+        log.warning("message_parked", reason=reason)
+    for work, outcome in outcomes.items():
+        if isinstance(outcome, Settled) and outcome.no_effect is not None and work.command is not None:
+            NO_EFFECT.labels(outcome.no_effect).inc()
+            log.info("command_without_effect", reason=outcome.no_effect, reference=work.command.reference)

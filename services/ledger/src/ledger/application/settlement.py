@@ -66,6 +66,11 @@ class Settlement:
         await self._answer(position)
         return self._outcomes
 
+    @property
+    def parked(self) -> list[str]:
+        """The reasons of the messages that this batch gave up on."""
+        return [error.reason for _, error in self._defects]
+
     async def _admit(self, works: Sequence[Work]) -> list[Work]:
         owned = await self._advance([work.delivery for work in works if work.delivery is not None])
         arrived = [work for work in works if work.delivery is None or _is_owned(work.delivery, owned)]
