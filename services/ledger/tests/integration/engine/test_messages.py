@@ -56,6 +56,16 @@ async def test_the_same_message_again_has_no_effect(ledger: Any, say: Any) -> No
     assert (await ledger.next_offset(), await ledger.count("inbox"), await ledger.count("stored_events")) == (5, 2, 2)
 
 
+@pytest.mark.parametrize("apart", [True, False])
+async def test_an_id_that_was_handled_is_passed_over_whatever_it_brings(ledger: Any, say: Any, apart: bool) -> None:
+    """The inbox alone, which no reference backs here."""
+    records = [say.confirmed(0, "pi_1", as_id="one"), say.confirmed(1, "pi_2", as_id="one")]
+    for batch in [[record] for record in records] if apart else [records]:
+        await ledger.deliver(*batch)
+    assert (await ledger.wallet("alice")).spendable == 2500
+    assert (await ledger.next_offset(), await ledger.parked()) == (2, [])
+
+
 async def test_the_same_payment_under_other_ids_has_no_effect(ledger: Any, say: Any) -> None:
     await ledger.deliver(*(say.confirmed(offset) for offset in range(5)))
     await ledger.deliver(*(say.confirmed(offset) for offset in range(5, 10)))

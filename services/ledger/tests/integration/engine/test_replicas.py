@@ -15,6 +15,9 @@ from ledger.domain.refusals import InsufficientFunds
 from testkit.waiting_for import eventually
 
 pytestmark = pytest.mark.asyncio
+WHO_WAITS = """
+SELECT (SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())
+"""
 USERS = [f"user-{number}" for number in range(8)]
 
 
@@ -82,6 +85,24 @@ async def test_whole_lives_of_holds_in_any_order_through_both(ledger: Any, say: 
     assert wallet.version == 1 + 50 + ended["released"] + 2 * ended["refunded"]
 
 
+@pytest.mark.parametrize(("lock", "name"), [("lock_wallets", "alice"), ("lock_charges", "d-1")])
+async def test_a_replica_waits_for_who_decides_about_the_same(ledger: Any, say: Any, lock: str, name: str) -> None:
+    """Without that the event store's key would still refuse the second, but only after all its work."""
+    stores = [await ledger.store() for _ in range(2)]
+    await ledger.settle(say.paid(1000), HoldCredits("alice", "d-1", "web", "Web", 100))
+
+    async def locked_by_the_second() -> object:
+        async with stores[1].transaction() as second:
+            return await getattr(second, lock)([name])
+
+    async with stores[0].transaction() as first:
+        seen = await getattr(first, lock)([name])
+        waits = asyncio.create_task(locked_by_the_second())
+        await eventually(lambda: ledger.pool.fetchval(f"{WHO_WAITS} = 1"), 1.5)
+        assert not waits.done()
+    assert await waits == seen
+
+
 async def test_refunds_of_one_payment_through_both_take_only_what_was_given(ledger: Any, say: Any) -> None:
     """Such a payment has no row to lock before its first refund."""
     engines = [ledger.engine, await ledger.another_engine()]
@@ -104,13 +125,6 @@ async def test_a_refund_that_read_a_payment_before_another_replica_refunded_it(l
             asyncio.create_task(engine.settle(Work(command=ReversePayment("stripe", "pi_1", total, "USD/2"))))
             for engine, total in ((ledger.engine, 600), (other, 1000))
         ]
-
-        async def both_wait_for_the_wallet() -> bool:
-            waiting = (
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            )
-            return bool(await ledger.pool.fetchval(waiting) == 2)
-
-        await eventually(both_wait_for_the_wallet, 1.5)
+        await eventually(lambda: ledger.pool.fetchval(f"{WHO_WAITS} = 2"), 1.5)
     await asyncio.gather(*refunds)
     assert (await ledger.wallet("alice")).spendable == 0

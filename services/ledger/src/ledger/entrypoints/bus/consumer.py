@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chassis.consumer.batch_consumer import BatchConsumer
 from chassis.consumer.delivery import Delivery as BusDelivery
+from chassis.consumer.loop import Limits
 from contracts.topics import DEPLOYMENTS, PAYMENTS
 from ledger.adapters.books import GROUP
 from ledger.application.engine import Engine
@@ -22,7 +23,9 @@ def make_consumer(parts: Parts) -> BatchConsumer:
     async def process(deliveries: Sequence[BusDelivery]) -> None:
         await engine.submit([_work(engine, delivery) for delivery in deliveries]).wait()
 
-    return BatchConsumer(parts.pool, parts.bus, GROUP, TOPICS, engine.reader.types, process)
+    # A fetch fills a batch: the engine settles what it is handed at once.
+    limits = Limits(fetch_max_records=parts.settings.batch_max)
+    return BatchConsumer(parts.pool, parts.bus, GROUP, TOPICS, engine.reader.types, process, limits=limits)
 
 
 def _work(engine: Engine, arrived: BusDelivery) -> Work:
