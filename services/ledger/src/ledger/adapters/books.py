@@ -149,9 +149,10 @@ class PostgresBooksTransaction:
         if len(rows) < len(names):
             await self._conn.execute(sql.CREATE_WALLETS, names)
             rows = await self._conn.fetch(sql.LOCK_WALLETS, names)
-        for row in rows:
-            self._heads[f"wallet:{row['user_id']}"] = StreamHead(row["version"], row["head_hash"])
-        return {row["user_id"]: wallet_of(row) for row in rows}
+        wallets = [wallet_of(row) for row in rows]
+        for wallet, row in zip(wallets, rows, strict=True):
+            self._heads[wallet.stream] = StreamHead(wallet.version, row[-1])
+        return {wallet.user_id: wallet for wallet in wallets}
 
     async def write(self, batch: WrittenBatch) -> int:
         """Append the events and write the rows behind them; answers the last position.

@@ -69,7 +69,10 @@ ON CONFLICT (deployment_id) DO UPDATE SET
     state = excluded.state, commission = excluded.commission, grid_payment = excluded.grid_payment
 """
 
-LOCK_WALLETS = "SELECT * FROM wallets WHERE user_id = ANY ($1::text[]) ORDER BY user_id FOR UPDATE"
+LOCK_WALLETS = """
+SELECT user_id, spendable, held, total_purchased, total_spent, total_refunded, version, head_hash
+FROM wallets WHERE user_id = ANY ($1::text[]) ORDER BY user_id FOR UPDATE
+"""
 CREATE_WALLETS = """
 INSERT INTO wallets (user_id, head_hash) SELECT user_id, decode(repeat('00', 32), 'hex')
 FROM unnest($1::text[]) AS w (user_id) ORDER BY user_id ON CONFLICT DO NOTHING

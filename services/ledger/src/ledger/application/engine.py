@@ -96,7 +96,7 @@ class Engine:
         while not await stop.wait_for(RETRY_WAITING_S):
             try:
                 await self._once([], retry_waiting=True)
-            except (RaceLost, OperationalError) as error:
+            except (RaceLost, DataRefused, OperationalError) as error:
                 log.warning("waiting_retry_failed", error=str(error))
 
     async def run_allocating(self, stop: StopSignal) -> None:

@@ -48,7 +48,7 @@ class Settlement:
         self._read = read
         self._books = Books()
         self._made: list[LedgerEvent] = []
-        self._early: list[tuple[Delivery, str]] = []
+        self._early: list[tuple[Work, str]] = []
         self._defects: list[tuple[Delivery, PoisonMessage]] = []
         self._decided: dict[Work, Decision | Refusal] = {}
         self._outcomes: dict[Work, Outcome] = {}
@@ -165,7 +165,7 @@ class Settlement:
         if work.delivery is None:
             self._decided[work] = refusal
         elif isinstance(refusal, TooEarly):
-            self._early.append((work.delivery, refusal.reference))
+            self._early.append((work, refusal.reference))
         else:
             self._defects.append((work.delivery, PoisonMessage(refusal.code, str(refusal))))
 
@@ -187,6 +187,12 @@ class Settlement:
         """Early messages whose reference this batch made are settled with it; their states are in the books."""
         if not self._made:
             return
+        early, self._early = self._early, []
+        for work, reference in early:
+            if reference in self._books.references:
+                self._decide(work)
+            else:
+                self._early.append((work, reference))
         for delivery in await self._tx.release([event.reference for event in self._made]):
             self._decide(self._read(delivery))
 
@@ -196,11 +202,12 @@ class Settlement:
             position = await self._tx.write(written_batch(self._books, self._made))
         elif self._decided:
             position = await self._tx.last_position()
-        for delivery, reference in self._early:
+        early = [(work.delivery, reference) for work, reference in self._early if work.delivery is not None]
+        for delivery, reference in early:
             await self._tx.hold(delivery, reference)
         for delivery, error in self._defects:
             await self._tx.park(delivery, error)
-        unhandled = [delivery for delivery, _ in (*self._early, *self._defects)]
+        unhandled = [delivery for delivery, _ in (*early, *self._defects)]
         ids = [delivery.message_id for delivery in unhandled if delivery.message_id is not None]
         if ids:
             await self._tx.forget_messages(ids)

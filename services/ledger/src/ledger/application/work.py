@@ -14,8 +14,7 @@ from ledger.domain.events import LedgerEvent
 from ledger.domain.refusals import Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of a command: its events (none when it had no effect) and a position by which they are stored."""
 
     events: Sequence[LedgerEvent]

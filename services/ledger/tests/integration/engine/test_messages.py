@@ -97,19 +97,29 @@ async def test_an_early_refund_waits_and_is_settled_with_its_purchase(ledger: An
     assert (await ledger.count("waiting_messages"), await ledger.parked()) == (0, [])
 
 
-async def test_an_early_refund_in_the_batch_of_its_purchase_is_settled_by_the_sweep(
+async def test_an_early_refund_in_the_batch_of_its_purchase_is_settled_with_it(ledger: Any, say: Any) -> None:
+    await ledger.deliver(say.refunded(0, "10.00"), say.confirmed(1))
+    assert (await ledger.wallet("alice")).spendable == 1500
+    assert await ledger.topics() == ["CreditsPurchased", "PaymentReversed"]
+    assert (await ledger.count("waiting_messages"), await ledger.count("inbox")) == (0, 2)
+
+
+async def test_what_just_missed_its_reference_is_settled_by_the_sweep(
     ledger: Any, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "RETRY_WAITING_S", 0.01)
-    await ledger.deliver(say.refunded(0, "10.00"), say.confirmed(1))
-    ledger.run_waiting()
+    await ledger.deliver(say.refunded(0, "10.00"))
+    # As if another replica had made the reference at the same moment, and released nothing.
+    await ledger.pool.execute("UPDATE waiting_messages SET waits_for = 'something else'")
+    await ledger.deliver(say.confirmed(1))
+    assert (await ledger.wallet("alice")).spendable == 2500
     await ledger.pool.execute("UPDATE waiting_messages SET next_attempt_at = clock_timestamp()")
+    ledger.run_waiting()
 
     async def refunded() -> bool:
         return bool((await ledger.wallet("alice")).spendable == 1500)
 
     await eventually(refunded)
-    assert (await ledger.count("waiting_messages"), await ledger.parked()) == (0, [])
 
 
 async def test_an_early_refund_without_its_purchase_waits_longer_each_time(ledger: Any, say: Any) -> None:
