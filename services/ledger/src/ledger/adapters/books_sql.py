@@ -77,12 +77,13 @@ CREATE_WALLETS = """
 INSERT INTO wallets (user_id, head_hash) SELECT user_id, decode(repeat('00', 32), 'hex')
 FROM unnest($1::text[]) AS w (user_id) ORDER BY user_id ON CONFLICT DO NOTHING
 """
+# The second condition says nothing new, but makes the planner use the key: joined alone, it reads the whole table.
 WRITE_WALLETS = """
 UPDATE wallets AS w SET spendable = n.spendable, held = n.held, total_purchased = n.total_purchased,
     total_spent = n.total_spent, total_refunded = n.total_refunded, version = n.version, head_hash = n.head_hash
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bytea[])
     AS n (user_id, spendable, held, total_purchased, total_spent, total_refunded, version, head_hash)
-WHERE w.user_id = n.user_id
+WHERE w.user_id = n.user_id AND w.user_id = ANY ($1::text[])
 """
 
 ALLOCATABLE = """
