@@ -53,7 +53,7 @@ def _is_plain(values: Iterable[Any]) -> bool:
             inside = (*value, *value.values())
         else:
             return False
-        if not _is_plain(inside):
+        if not (_SCALARS.issuperset(map(type, inside)) or _is_plain(inside)):
             return False
     return True
 

@@ -40,17 +40,15 @@ def wallet_event(
         raise WalletLimit(f"wallet {wallet.user_id}")
     # A frozen dataclass of twenty fields takes longer to initialise than to decide about; a test holds that every
     # event made here has just the fields of its class.
+    details["originator_id"] = wallet.stream
+    details["originator_version"] = wallet.version + 1
+    details["reference"] = reference
+    details["postings"] = postings
+    details["user_id"] = wallet.user_id
+    details["spendable"] = spendable_after
+    details["held"] = held_after
     event = object.__new__(kind)
-    event.__dict__.update(
-        details,
-        originator_id=wallet.stream,
-        originator_version=wallet.version + 1,
-        reference=reference,
-        postings=postings,
-        user_id=wallet.user_id,
-        spendable=spendable_after,
-        held=held_after,
-    )
+    object.__setattr__(event, "__dict__", details)
     return event
 
 
