@@ -34,6 +34,7 @@ STRIPE_SECRET = "whsec_x"
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
 RETRY_S = 0.1
+READY_PROCESSES = ("gateway-ingest", "ledger", "deployments", "payments-api", "grid-simulator")
 AMONG_OTHERS_S = 30.0
 
 
@@ -225,9 +226,21 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+async def all_ready(stack: LaunchedStack, http: httpx.AsyncClient) -> bool:
+    """Whether every process that speaks HTTP says that it is ready."""
+    for process in READY_PROCESSES:
+        try:
+            if (await http.get(f"{stack.url(process)}/readyz")).status_code != httpx.codes.OK:
+                return False
+        except httpx.TransportError:
+            return False
+    return True
+
+
 @pytest_asyncio.fixture
 async def visitor(stack: LaunchedStack, http: httpx.AsyncClient) -> Visitor:
-    """A person who was never here before, signed in."""
+    """A person who was never here before, signed in. Comes once everything is up: an earlier test may have killed."""
+    await eventually(lambda: all_ready(stack, http), START_TIMEOUT_S)
     person = Visitor(http, stack, f"visitor-{secrets.token_hex(4)}")
     await person.sign_in()
     return person
