@@ -164,6 +164,9 @@ class Visitor:
         self.operator = {"Authorization": f"Bearer {note.environments['ledger']['SERVICE_TOKEN']}"}
         self.signed_in: dict[str, str] = {}
 
+    async def everything_is_up(self) -> None:
+        await eventually(lambda: all_ready(self.stack, self.http), START_TIMEOUT_S)
+
     async def sign_in(self) -> None:
         answer = await self.http.post(f"{self.stack.url('payments-api')}/api/auth/demo", json={"user_id": self.user_id})
         self.signed_in = {"Authorization": f"Bearer {read(answer)['access_token']}"}
@@ -240,8 +243,8 @@ async def all_ready(stack: LaunchedStack, http: httpx.AsyncClient) -> bool:
 @pytest_asyncio.fixture
 async def visitor(stack: LaunchedStack, http: httpx.AsyncClient) -> Visitor:
     """A person who was never here before, signed in. Comes once everything is up: an earlier test may have killed."""
-    await eventually(lambda: all_ready(stack, http), START_TIMEOUT_S)
     person = Visitor(http, stack, f"visitor-{secrets.token_hex(4)}")
+    await person.everything_is_up()
     await person.sign_in()
     return person
 

@@ -39,6 +39,8 @@ async def test_a_kill_in_the_middle_changes_nothing(
     await ends_as(visitor, failed, "failed")
     await comes_to(visitor, "15.00")
     await the_books_say(visitor, active, failed)
+    # The stack is everybody's: the next test finds it as this one did.
+    await visitor.everything_is_up()
 
 
 async def in_the_middle(victim: str, visitor: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
