@@ -14,7 +14,6 @@ import platform
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,43 +21,13 @@ from pathlib import Path
 import asyncpg
 import uvloop
 
-from gateway_ingest.domain.signatures import sign
-
 sys.path.insert(0, str(Path(__file__).parent))
 import stack
 from load import Round, run_round
+from webhooks import webhook
 
 HISTORY = Path(__file__).resolve().parents[1] / "history" / "ingest.jsonl"
 WARM_UP_REQUESTS = 500
-
-
-def webhook(number: int) -> bytes:
-    """A signed payment_intent.succeeded of Stripe's usual size, as a whole HTTP request."""
-    event_id, intent = f"evt_bench{number:010}", f"pi_bench{number:010}"
-    subject = {
-        "id": intent, "object": "payment_intent", "amount": 2500, "amount_capturable": 0,
-        "amount_details": {"tip": {}}, "amount_received": 2500, "application": None, "application_fee_amount": None,
-        "automatic_payment_methods": {"allow_redirects": "always", "enabled": True}, "canceled_at": None,
-        "cancellation_reason": None, "capture_method": "automatic_async", "client_secret": f"{intent}_secret_x",
-        "confirmation_method": "automatic", "created": int(time.time()), "currency": "usd", "customer": None,
-        "description": None, "last_payment_error": None, "latest_charge": f"ch_{number}", "livemode": False,
-        "metadata": {"user_id": f"user-{number % 50_000}"}, "next_action": None, "on_behalf_of": None,
-        "payment_method": f"pm_{number}", "payment_method_types": ["card", "link"], "processing": None,
-        "receipt_email": None, "review": None, "setup_future_usage": None, "shipping": None, "source": None,
-        "statement_descriptor": None, "status": "succeeded", "transfer_data": None, "transfer_group": None,
-    }  # fmt: skip
-    event = {
-        "id": event_id, "object": "event", "api_version": "2026-10-28.endive", "created": int(time.time()),
-        "data": {"object": subject}, "livemode": False, "pending_webhooks": 1,
-        "request": {"id": None, "idempotency_key": None}, "type": "payment_intent.succeeded",
-    }  # fmt: skip
-    body = json.dumps(event, indent=2).encode()
-    signature = sign(body, stack.STRIPE_SECRET.encode(), int(time.time()))
-    head = (
-        b"POST /api/webhooks/stripe HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json; charset=utf-8\r\n"
-        b"user-agent: Stripe/1.0\r\nstripe-signature: " + signature + b"\r\ncontent-length: %d\r\n\r\n" % len(body)
-    )
-    return head + body
 
 
 HELLO = b"GET /hello HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\n\r\n"

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+from webhooks import STRIPE_SECRET
 
 from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from chassis.migrate import migrate
@@ -22,7 +23,6 @@ from embedded.postgres_server import PostgresServer
 from embedded.provisioning import DatabaseAccess, provision
 from gateway_ingest.bootstrap import MIGRATIONS
 
-STRIPE_SECRET = "whsec_bench"  # noqa: S105 - signs nothing but this benchmark's own events
 WAL_AGED_BYTES = 256 * 1024 * 1024
 WAL_PIECE_BYTES = 8 * 1024 * 1024
 START_TIMEOUT_S = 30.0

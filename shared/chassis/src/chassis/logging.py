@@ -80,3 +80,6 @@ def _take_over_standard_library(shared: list[Processor], renderer: list[Processo
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    # The client of Kafka tells of every attempt to reach a broker that is away, many times a second; what comes of
+    # it the adapter says once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -18,9 +18,12 @@ DEPLOYMENTS = "deployments"
 """The life of deployments. Key: the deployment."""
 
 
+DEAD_LETTER_SUFFIX = ".dead-letter"
+
+
 def dead_letter_topic(topic: str) -> str:
     """The twin of ``topic`` that holds the messages given up on."""
-    return f"{topic}.dead-letter"
+    return f"{topic}{DEAD_LETTER_SUFFIX}"
 
 
 PARTITIONS: Mapping[str, int] = MappingProxyType(

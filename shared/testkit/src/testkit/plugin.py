@@ -1,4 +1,4 @@
-"""The pytest plugin of this project: what every test may reach, and the PostgreSQL it runs on.
+"""The pytest plugin of this project: what every test may reach, and the PostgreSQL and the Kafka it runs on.
 
 Folders decide: tests under ``integration`` or ``e2e`` get that marker and may use the loopback network; all others
 are unit tests and have no network at all. Holds no helper that a test imports: those are in testkit's other modules.
@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 from pytest_socket import disable_socket, socket_allow_hosts
 
+from embedded.kafka import KafkaMissing
 from embedded.provisioning import DatabaseAccess
-from testkit.postgres import DSN_VARIABLE, DatabaseFactory, EmbeddedForTests, TestPostgres
+from testkit.choosing import refusals
+from testkit.kafka import KafkaCluster, KafkaFactory, RunningKafka, given_kafka, new_kafka
+from testkit.postgres import DSN_VARIABLE, DatabaseFactory, TestPostgres, start_server
 
 LOOPBACK = ["127.0.0.1", "::1"]
 WITH_NETWORK = ("integration", "e2e")
-_SERVER = pytest.StashKey[str]()
+_POSTGRES = pytest.StashKey[str]()
+_KAFKA = pytest.StashKey[dict[str, None]]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,26 +46,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what the suite ran on."""
-    terminalreporter.write_line(f"ran on: {config.stash.get(_SERVER, 'no database')}")
+    """Say what the suite ran on, and why not on containers."""
+    servers = [config.stash.get(_POSTGRES, "no database"), *config.stash.get(_KAFKA, {})]
+    terminalreporter.write_line(f"ran on: {'; '.join(servers)}")
+    for reason in refusals():
+        terminalreporter.write_line(f"not in a container: {reason}")
 
 
 @pytest.fixture(scope="session")
 def postgres_server(pytestconfig: pytest.Config) -> Iterator[TestPostgres]:
-    """The session's server: TEST_POSTGRES_DSN, else an embedded one that ends with the session."""
-    given = os.environ.get(DSN_VARIABLE)
-    embedded = None if given else EmbeddedForTests()
-    server = TestPostgres(given or _started(embedded), "given" if given else "embedded, fsync off")
-    pytestconfig.stash[_SERVER] = server.label
+    """The session's server: TEST_POSTGRES_DSN, else one of our own that ends with the session."""
+    running = start_server()
+    server = TestPostgres(running.superuser_dsn, running.origin)
+    pytestconfig.stash[_POSTGRES] = server.label
     yield server
     server.close()
-    if embedded is not None:
-        embedded.stop()
-
-
-def _started(embedded: EmbeddedForTests | None) -> str:
-    assert embedded is not None
-    return embedded.start()
+    running.stop()
 
 
 @pytest.fixture
@@ -83,3 +83,39 @@ def make_database(postgres_server: TestPostgres) -> Iterator[DatabaseFactory]:
 def database(make_database: DatabaseFactory) -> DatabaseAccess:
     """A fresh, empty database with an owner's and an app's role."""
     return make_database()
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config) -> Iterator[KafkaCluster]:
+    """The session's one broker, shared by all tests and stopped by none: TEST_KAFKA_BOOTSTRAP, else one of our own."""
+    cluster = given_kafka() or _new_kafka(1, pytestconfig)
+    _note_kafka(cluster, pytestconfig)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def make_kafka(pytestconfig: pytest.Config) -> Iterator[KafkaFactory]:
+    """``make_kafka(brokers=3)``: a cluster of the test's own, whose brokers it may stop, kill and start."""
+    made: list[RunningKafka] = []
+
+    def make(brokers: int = 1) -> KafkaCluster:
+        made.append(_new_kafka(brokers, pytestconfig))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.close()
+
+
+def _new_kafka(brokers: int, config: pytest.Config) -> RunningKafka:
+    try:
+        cluster = new_kafka(brokers)
+    except KafkaMissing as missing:
+        pytest.skip(str(missing))
+    _note_kafka(cluster, config)
+    return cluster
+
+
+def _note_kafka(cluster: KafkaCluster, config: pytest.Config) -> None:
+    config.stash.setdefault(_KAFKA, {})[cluster.label] = None

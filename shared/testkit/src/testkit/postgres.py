@@ -1,7 +1,8 @@
 """The PostgreSQL that a test session runs on, and fresh databases in it.
 
-``TEST_POSTGRES_DSN`` (a superuser's DSN of a server made for tests) or else the embedded server, its data in memory
-where the machine allows. A database is a copy of a template that is made once per session. Never used by the product.
+TEST_POSTGRES_DSN (a superuser's DSN of a server made for tests), else a container of TEST_POSTGRES_IMAGE, else the
+embedded server; its data in memory where the machine allows. A database is a copy of a template that is made once per
+session. Never used by the product.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from chassis.migrate import migrate
-from embedded.postgres_server import PostgresServer
+from embedded.postgres_server import SETTINGS, PostgresServer
 from embedded.provisioning import (
     DatabaseAccess,
     access,
@@ -30,9 +31,12 @@ from embedded.provisioning import (
     identifier,
     restrict_connections,
 )
+from testkit.choosing import choose_image
+from testkit.leftovers import remove_leftover_folders
 from testkit.loop_thread import LoopThread
 
 DSN_VARIABLE = "TEST_POSTGRES_DSN"
+IMAGE_VARIABLE, IMAGE = "TEST_POSTGRES_IMAGE", "postgres:17"
 FOLDER_PREFIX = "gridledger-test-"
 # Nothing of a test outlives a crash of the machine, so nothing need be synced.
 TEST_SETTINGS: Mapping[str, str] = {
@@ -42,6 +46,9 @@ TEST_SETTINGS: Mapping[str, str] = {
     "max_wal_size": "512MB",
     "autovacuum_naptime": "10min",
 }
+# What the container's own entrypoint decides about.
+PLACES = ("listen_addresses", "unix_socket_directories")
+CONNECT_TIMEOUT_S = 2.0
 # Roles belong to the whole server and test sessions may share a given one: the same for all, and no secret.
 ROLE_PASSWORD = "test-only"  # noqa: S105
 
@@ -81,7 +88,7 @@ class TestPostgres:
     @property
     def label(self) -> str:
         """For the session's summary, e.g. ``PostgreSQL 18.6 embedded, fsync off``."""
-        return f"PostgreSQL {self._version} {self._origin}"
+        return f"PostgreSQL {self._version.split()[0]} {self._origin}"
 
     def make_database(self, service: str = "database", migrations: Path | None = None) -> DatabaseAccess:
         """A fresh database with the roles ``<service>_owner`` and ``<service>_app``, migrated when asked for."""
@@ -124,13 +131,50 @@ class TestPostgres:
         return f"t_{re.sub('[^a-z0-9_]', '_', service.lower())[:30]}_{self._session}_{next(self._numbers)}"
 
 
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server for the session: how its superuser reaches it, what it is, and how it is ended."""
+
+    superuser_dsn: str
+    origin: str
+    stop: Callable[[], None]
+
+
+def start_server() -> RunningServer:
+    """The session's server. Raises CannotBeHad in CI without a container."""
+    given = os.environ.get(DSN_VARIABLE)
+    if given:
+        return RunningServer(given, "given", lambda: None)
+    choice = choose_image(IMAGE_VARIABLE, IMAGE)
+    if choice.image is None:
+        embedded = EmbeddedForTests()
+        return RunningServer(embedded.start(), "embedded, fsync off", embedded.stop)
+    from testkit.containers import PostgresContainer  # only now: unit tests need no client of an engine
+
+    settings = {name: value for name, value in {**SETTINGS, **TEST_SETTINGS}.items() if name not in PLACES}
+    container = PostgresContainer(choice.image, settings)
+    return RunningServer(container.start(_accepts), "in a container", container.stop)
+
+
+def _accepts(superuser_dsn: str) -> bool:
+    thread = LoopThread("test-postgres-probe")
+    try:
+        connection = thread.call(asyncpg.connect(superuser_dsn, timeout=CONNECT_TIMEOUT_S))
+        thread.call(connection.close())
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    finally:
+        thread.close()
+    return True
+
+
 class EmbeddedForTests:
     """The embedded server on a throw-away folder, in memory where there is a /dev/shm."""
 
     def __init__(self) -> None:
         parent = next((path for path in (Path("/dev/shm"),) if os.access(path, os.W_OK)), None)  # noqa: S108
         parent = parent or Path(tempfile.gettempdir())
-        _sweep(parent)
+        remove_leftover_folders(parent, FOLDER_PREFIX)
         self._folder = parent / f"{FOLDER_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         self._server = PostgresServer(self._folder, settings=TEST_SETTINGS)
 
@@ -142,21 +186,3 @@ class EmbeddedForTests:
         """Stop and remove the folder."""
         self._server.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove the folders of sessions that were killed; their servers ended with them."""
-    for folder in parent.glob(f"{FOLDER_PREFIX}*"):
-        session_pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
-        if session_pid.isdigit() and not _lives(int(session_pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

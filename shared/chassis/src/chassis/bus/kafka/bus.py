@@ -1,0 +1,133 @@
+"""The connection to a Kafka cluster: checks that it is there, makes topics, is the factory of producers and consumers.
+
+Topics are made to keep what they are given: replicated, in sync, never elected uncleanly, stamped by the brokers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from chassis.bus.kafka.address import KafkaAddress, read_address
+from chassis.bus.kafka.consumer import KafkaConsumer
+from chassis.bus.kafka.errors import kafka_errors
+from chassis.bus.kafka.options import REQUEST_MAX_BYTES, common_options
+from chassis.bus.kafka.producer import KafkaProducer
+from chassis.bus.port import PartitionCountMismatch
+from contracts.topics import DEAD_LETTER_SUFFIX
+
+CONNECT_TIMEOUT_S = 10.0
+CREATE_TIMEOUT_S = 30.0
+CREATED_POLL_S = 0.1
+REPLICAS = 3
+IN_SYNC = 2
+RETENTION_MS = 30 * 24 * 3600 * 1000
+FOR_EVER_MS = -1
+_NO_ERROR = 0
+
+
+class KafkaBus:
+    """See ``chassis.bus.port.Bus``. Holds no connection itself."""
+
+    def __init__(self, address: KafkaAddress) -> None:
+        self._address = address
+
+    @classmethod
+    async def connect(cls, url: str) -> KafkaBus:
+        """The bus that the URL names, after a broker answered. Raises SettingsError, OperationalError."""
+        bus = cls(read_address(url))
+        async with bus._administrator():
+            return bus
+
+    async def ensure_topics(self, topics: Mapping[str, int]) -> None:
+        """See the port."""
+        async with self._administrator() as administrator:
+            with kafka_errors("making topics"):
+                async with asyncio.timeout(CREATE_TIMEOUT_S):
+                    existing = await _partitions(administrator, topics)
+                    missing = {topic: count for topic, count in topics.items() if topic not in existing}
+                    await self._create(administrator, missing)
+                    existing |= await _until_usable(administrator, missing)
+        for topic, count in topics.items():
+            if existing[topic] != count:
+                raise PartitionCountMismatch(f"{topic} has {existing[topic]} partitions, not {count}")
+
+    def producer(self, client_id: str) -> KafkaProducer:
+        """See the port."""
+        return KafkaProducer(self._address, client_id)
+
+    def consumer(self, group: str, topics: Collection[str], client_id: str) -> KafkaConsumer:
+        """See the port."""
+        return KafkaConsumer(self._address, group, topics, client_id)
+
+    async def close(self) -> None:
+        """Nothing of its own to close."""
+
+    async def _create(self, administrator: Any, missing: Mapping[str, int]) -> None:
+        if not missing:
+            return
+        brokers = len((await administrator.describe_cluster())["brokers"])
+        replicas = self._address.replication_factor or min(REPLICAS, brokers)
+        answer = await administrator.create_topics(
+            [NewTopic(topic, count, replicas, topic_configs=topic_settings(topic, replicas))
+             for topic, count in missing.items()]
+        )  # fmt: skip
+        _raise_refusals(answer.topic_errors)
+
+    @asynccontextmanager
+    async def _administrator(self) -> AsyncIterator[Any]:
+        administrator = AIOKafkaAdminClient(**common_options(self._address, "gridledger-admin"))
+        try:
+            with kafka_errors("connecting"):
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await administrator.start()
+            yield administrator
+        finally:
+            with kafka_errors("closing"):
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await administrator.close()
+
+
+def topic_settings(topic: str, replicas: int) -> dict[str, str]:
+    """What a topic of ours is made with. Dead letters are kept for ever, the rest for thirty days."""
+    return {
+        "min.insync.replicas": str(IN_SYNC if replicas >= REPLICAS else 1),
+        "unclean.leader.election.enable": "false",
+        "message.timestamp.type": "LogAppendTime",
+        "cleanup.policy": "delete",
+        "retention.ms": str(FOR_EVER_MS if topic.endswith(DEAD_LETTER_SUFFIX) else RETENTION_MS),
+        "retention.bytes": "-1",
+        "max.message.bytes": str(REQUEST_MAX_BYTES),
+    }
+
+
+def _raise_refusals(answers: Sequence[Sequence[Any]]) -> None:
+    """Raises KafkaError for a topic that was refused; another process may have made it first, which is fine."""
+    for topic, code, *rest in answers:
+        error = for_code(code)
+        if code != _NO_ERROR and error is not TopicAlreadyExistsError:
+            raise KafkaError(f"{topic}: {error.__name__}: {rest[0] if rest else ''}")
+
+
+async def _partitions(administrator: Any, topics: Collection[str]) -> dict[str, int]:
+    """Number of partitions of those topics that exist and can be used."""
+    described = await administrator.describe_topics(list(topics)) if topics else []
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in described
+        if topic["error_code"] == _NO_ERROR and all(one["error_code"] == _NO_ERROR for one in topic["partitions"])
+    }
+
+
+async def _until_usable(administrator: Any, topics: Collection[str]) -> dict[str, int]:
+    """Wait until each new topic has its leaders."""
+    while True:
+        found = await _partitions(administrator, topics)
+        if len(found) == len(topics):
+            return found
+        await asyncio.sleep(CREATED_POLL_S)

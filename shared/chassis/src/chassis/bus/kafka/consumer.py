@@ -1,0 +1,252 @@
+"""The consumer: a member of a group that fetches from where we say and never jumps.
+
+Positions are ours: a partition hands out nothing until its start is chosen, and what comes from before a seek or after
+a loss is dropped. The client's errors become the port's; its silence is noticed by whoever watches lag and progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from chassis.bus.kafka.abandoning import abandon_consumer, ends_in_time
+from chassis.bus.kafka.address import KafkaAddress
+from chassis.bus.kafka.errors import away, kafka_errors
+from chassis.bus.kafka.options import consumer_options
+from chassis.bus.kafka.ownership import Hands, Ownership
+from chassis.bus.port import NotAssigned, OffsetOutOfRange, RebalanceListener, Record, TopicPartition
+
+START_TIMEOUT_S = 15.0
+ASK_TIMEOUT_S = 10.0
+COMMIT_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 8.0
+GRACE_S = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class KafkaConsumer:
+    """See ``chassis.bus.port.Consumer``."""
+
+    def __init__(self, address: KafkaAddress, group: str, topics: Collection[str], client_id: str) -> None:
+        self._address = address
+        self._group = group
+        self._topics = sorted(topics)
+        self._client_id = client_id
+        self._client: Any = None
+        self._ownership: Ownership | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._leaving: frozenset[TopicPartition] = frozenset()
+        self._closed = False
+
+    async def start(self, listener: RebalanceListener) -> None:
+        """See the port."""
+        self._client = AIOKafkaConsumer(**consumer_options(self._address, self._group, self._client_id))
+        hands = Hands(self._hold, self._look_up, self._begin, self._stop, self._lose)
+        self._ownership = Ownership(listener, hands)
+        self._client.subscribe(self._topics, listener=self._ownership)
+        try:
+            with kafka_errors(f"joining group {self._group}"):
+                async with asyncio.timeout(START_TIMEOUT_S):
+                    await self._client.start()
+        except BaseException:
+            await asyncio.shield(abandon_consumer(self._client))
+            raise
+
+    async def fetch(self, max_records: int, timeout_s: float) -> list[Record]:
+        """See the port."""
+        deadline = _now_s() + timeout_s
+        while True:
+            self._owned_by().raise_failure()
+            left_s = max(0.0, deadline - _now_s())
+            records = self._handed_out(await self._fetched(max_records, left_s))
+            if records or _now_s() >= deadline:
+                return records
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """The partitions owned at this moment."""
+        return frozenset(self._positions)
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None:
+        """See the port."""
+        if partition not in self._positions:
+            raise NotAssigned(str(partition))
+        self._seek(partition, offset)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """See the port."""
+        for partition in self._positions.keys() & set(partitions):
+            self._paused.add(partition)
+            self._client.pause(_theirs(partition))
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """See the port."""
+        for partition in self._paused & set(partitions):
+            self._paused.discard(partition)
+            self._client.resume(_theirs(partition))
+
+    async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        """See the port."""
+        owned = {_theirs(p): offset for p, offset in next_offsets.items() if p in self._positions}
+        if not owned:
+            return
+        with kafka_errors("committing offsets"):
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                try:
+                    await self._client.commit(owned)
+                except (CommitFailedError, IllegalStateError) as late:
+                    # Another member owns them by now, and goes on from what the database says.
+                    log.info("kafka_commit_late", group=self._group, error=repr(late))
+
+    async def lag(self) -> Mapping[TopicPartition, int]:
+        """See the port."""
+        positions = dict(self._positions)
+        if not positions:
+            return {}
+        ends = await self._ends(positions)
+        return {partition: max(0, ends[partition] - at) for partition, at in positions.items()}
+
+    async def close(self) -> None:
+        """See the port."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._ownership is not None:
+            await self._ownership.end()
+        if self._client is not None and not await ends_in_time(self._client.stop(), CLOSE_TIMEOUT_S):
+            log.warning("kafka_consumer_abandoned", group=self._group)
+            await abandon_consumer(self._client)
+
+    async def abandon(self) -> None:
+        """Stop as a process that was killed: nothing is released or told. For fault tests."""
+        self._closed = True
+        self._owned_by().fall_silent()
+        await abandon_consumer(self._client)
+
+    async def _fetched(self, max_records: int, timeout_s: float) -> Mapping[Any, list[Any]]:
+        """What the client has by then; it does not look at its time limit while a rebalance goes on, so ours does."""
+        try:
+            async with asyncio.timeout(timeout_s + GRACE_S):
+                fetched: Mapping[Any, list[Any]] = await self._client.getmany(
+                    timeout_ms=int(timeout_s * 1000), max_records=max_records
+                )
+                return fetched
+        except TimeoutError:
+            return {}
+        except NoOffsetForPartitionError:
+            # Seen before its start was chosen, which is always our business: it is sought a moment later.
+            return {}
+        except OffsetOutOfRangeError as error:
+            await self._raise_if_still_there(error.args[0])
+            return {}
+        except (KafkaError, OSError) as error:
+            raise away("fetching", error) from error
+
+    def _handed_out(self, fetched: Mapping[Any, list[Any]]) -> list[Record]:
+        """Move the positions; drop what was lost or sought elsewhere meanwhile."""
+        handed: list[Record] = []
+        for theirs, found in fetched.items():
+            partition = TopicPartition(theirs.topic, theirs.partition)
+            expected = self._positions.get(partition)
+            if expected is None or partition in self._leaving:
+                continue
+            records = [_record(one) for one in found if one.offset >= expected]
+            if records:
+                self._positions[partition] = records[-1].offset + 1
+            handed += records
+        return handed
+
+    async def _raise_if_still_there(self, positions: Mapping[Any, int]) -> None:
+        """An error about a position that was left meanwhile, or a partition that was lost, is none."""
+        for theirs, position in positions.items():
+            partition = TopicPartition(theirs.topic, theirs.partition)
+            if self._positions.get(partition) != position:
+                continue
+            start, end = await self._starts([partition]), await self._ends([partition])
+            if not start[partition] <= position <= end[partition]:
+                raise OffsetOutOfRange(partition, position, start[partition], end[partition])
+
+    def _hold(self, partitions: Collection[TopicPartition]) -> None:
+        """Fetch nothing from what was just assigned until its start is chosen."""
+        self._client.pause(*map(_theirs, partitions))
+
+    async def _look_up(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Where each goes on by what the brokers know: at the group's commit, else at the earliest."""
+        committed = await self._committed(partitions)
+        return {**await self._starts([p for p in partitions if p not in committed]), **committed}
+
+    def _begin(self, starts: Mapping[TopicPartition, int]) -> None:
+        for partition, offset in starts.items():
+            self._seek(partition, offset)
+            self._client.resume(_theirs(partition))
+
+    def _stop(self, partitions: Collection[TopicPartition]) -> None:
+        """Hand out nothing of these any more; they are ours until the listener let go."""
+        self._leaving = frozenset(partitions)
+
+    def _lose(self, partitions: Collection[TopicPartition]) -> None:
+        for partition in partitions:
+            self._positions.pop(partition, None)
+            self._paused.discard(partition)
+        self._leaving = frozenset()
+
+    def _seek(self, partition: TopicPartition, offset: int) -> None:
+        self._client.seek(_theirs(partition), offset)
+        self._positions[partition] = offset
+
+    async def _committed(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        with kafka_errors("reading committed offsets"):
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                found = await asyncio.gather(*(self._client.committed(_theirs(one)) for one in partitions))
+        return {one: offset for one, offset in zip(partitions, found, strict=True) if offset is not None}
+
+    async def _starts(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return await self._ask(self._client.beginning_offsets, partitions)
+
+    async def _ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return await self._ask(self._client.end_offsets, partitions)
+
+    async def _ask(self, question: Any, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        if not partitions:
+            return {}
+        with kafka_errors("reading the log's bounds"):
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                offsets = await question([_theirs(partition) for partition in partitions])
+        return {TopicPartition(theirs.topic, theirs.partition): offset for theirs, offset in offsets.items()}
+
+    def _owned_by(self) -> Ownership:
+        assert self._ownership is not None, "a consumer is started before it is used"
+        return self._ownership
+
+
+def _record(theirs: Any) -> Record:
+    return Record(
+        theirs.topic,
+        theirs.key or b"",
+        theirs.value if theirs.value is not None else b"",
+        tuple((name, value if value is not None else b"") for name, value in theirs.headers),
+        partition=theirs.partition,
+        offset=theirs.offset,
+        timestamp_ms=theirs.timestamp,
+    )
+
+
+def _theirs(partition: TopicPartition) -> ClientPartition:
+    return ClientPartition(partition.topic, partition.partition)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

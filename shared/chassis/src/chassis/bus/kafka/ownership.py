@@ -1,0 +1,110 @@
+"""What the group gives and takes, told to the listener: never twice at once, never of what it did not get.
+
+The client calls from its own task and swallows what a listener raises. So partitions are offered in a task of ours,
+again while that fails and may pass, and a bug is kept for the next fetch to raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRebalanceListener
+
+from chassis.bus.port import RebalanceListener, TopicPartition
+from chassis.bus.retry import Backoff
+from chassis.errors import OperationalError
+
+log = structlog.get_logger(__name__)
+Offsets = Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What the consumer does with partitions. ``look_up``: where each starts if the listener does not say."""
+
+    hold: Callable[[Collection[TopicPartition]], None]
+    look_up: Callable[[Collection[TopicPartition]], Awaitable[Offsets]]
+    begin: Callable[[Offsets], None]
+    stop: Callable[[Collection[TopicPartition]], None]
+    lose: Callable[[Collection[TopicPartition]], None]
+
+
+class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client has no types
+    """Between the client's group and our listener, for one consumer's life."""
+
+    def __init__(self, listener: RebalanceListener, hands: Hands) -> None:
+        self._listener = listener
+        self._hands = hands
+        self._told: frozenset[TopicPartition] = frozenset()
+        self._telling = asyncio.Lock()
+        self._offering: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
+        self._over = False
+
+    def raise_failure(self) -> None:
+        """Raise the bug that the listener raised, if it did."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+        """Called by the client: these are ours from now on."""
+        partitions = frozenset(TopicPartition(theirs.topic, theirs.partition) for theirs in assigned)
+        if self._over or not partitions:
+            return
+        # Before anything is waited for: nothing may be fetched from where nobody said.
+        self._hands.hold(partitions)
+        self._offering = asyncio.create_task(self._offer(partitions))
+
+    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+        """Called by the client: all that we have goes, every time (the protocol is eager)."""
+        if not self._over:
+            await self._take_back()
+
+    async def end(self) -> None:
+        """Take everything back; what the client says afterwards is not heard."""
+        self._over = True
+        await self._take_back()
+
+    def fall_silent(self) -> None:
+        """As a killed process: nobody is told anything any more."""
+        self._over = True
+        if self._offering is not None:
+            self._offering.cancel()
+
+    async def _offer(self, partitions: frozenset[TopicPartition]) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                starts = await self._hands.look_up(partitions)
+                async with self._telling:
+                    chosen = await self._listener.on_assigned(partitions)
+                    self._told = partitions
+                    said = {partition: offset for partition, offset in chosen.items() if offset is not None}
+                    self._hands.begin({**starts, **said})
+                return
+            except OperationalError as error:
+                log.warning("partitions_not_taken", error=error.reason)
+                await asyncio.sleep(backoff.next_s())
+            except Exception as bug:  # noqa: BLE001 - raised by the next fetch
+                self._failure = bug
+                return
+
+    async def _take_back(self) -> None:
+        async with self._telling:
+            if self._offering is not None:
+                self._offering.cancel()
+                await asyncio.wait({self._offering})
+            lost, self._told = self._told, frozenset()
+            if not lost:
+                return
+            self._hands.stop(lost)
+            try:
+                await self._listener.on_revoked(lost)
+            except Exception as bug:  # noqa: BLE001 - raised by the next fetch
+                self._failure = bug
+            finally:
+                self._hands.lose(lost)

@@ -1,0 +1,106 @@
+"""The Docker engine of this machine: whether one answers, whether an image can be had, and what killed sessions left.
+
+Everything that a session makes there carries its label; what carries that of a session that is gone is removed.
+Imported only where an integration test asks for a container: unit tests never come near an engine.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+from testcontainers.core.config import testcontainers_config
+
+from testkit.leftovers import lives
+
+# Its image cannot be had everywhere; we end what we start ourselves, and sweep after those who could not.
+testcontainers_config.ryuk_disabled = True
+
+SESSION_LABEL = "gridledger.test-session"
+ENGINE_TIMEOUT_S = 60
+PULL_SILENCE_MAX_S = 15
+PULL_MAX_S = 180.0
+
+
+class EngineMissing(Exception):
+    """No engine answers, or an image cannot be had; the text is one line that says which."""
+
+
+@cache
+def require_image(image: str) -> None:
+    """Make sure that the image is on this machine, pulling it where that is possible. Raises EngineMissing."""
+    with engine(PULL_SILENCE_MAX_S) as client:
+        try:
+            client.images.get(image)
+        except ImageNotFound:
+            _pull(client, image)
+
+
+@contextmanager
+def engine(timeout_s: int = ENGINE_TIMEOUT_S) -> Iterator[Any]:
+    """A client of the engine, for calls that each answer within ``timeout_s``. Raises EngineMissing."""
+    try:
+        client = docker.from_env(timeout=timeout_s)
+    except DockerException as error:
+        raise EngineMissing(f"no Docker engine answers ({_one_line(error)})") from None
+    try:
+        if not client.api.base_url.startswith("http+docker://"):
+            raise EngineMissing(f"the Docker engine is another machine's ({client.api.base_url})")
+        yield client
+    finally:
+        client.close()
+
+
+def session_labels() -> Mapping[str, str]:
+    """What to label with that this session makes in the engine."""
+    return {SESSION_LABEL: f"{socket.gethostname()}:{os.getpid()}"}
+
+
+@cache
+def sweep() -> None:
+    """Remove containers and networks of sessions of this machine that ended without doing so. Once a session."""
+    with engine() as client:
+        wanted = {"label": SESSION_LABEL}
+        for container in client.containers.list(all=True, filters=wanted, ignore_removed=True):
+            if _is_left_over(container.labels[SESSION_LABEL]):
+                _remove(lambda container=container: container.remove(force=True, v=True))
+        for network in client.networks.list(filters=wanted):
+            if _is_left_over(network.attrs["Labels"][SESSION_LABEL]):
+                _remove(network.remove)
+
+
+def _is_left_over(label: str) -> bool:
+    host, _, pid = label.rpartition(":")
+    return host == socket.gethostname() and not lives(int(pid))
+
+
+def _remove(remove: Any) -> None:
+    try:
+        remove()
+    except NotFound:
+        # Another session swept at the same time.
+        return
+
+
+def _pull(client: Any, image: str) -> None:
+    """Pull for as long as the engine says that it gets on, within limits."""
+    deadline = time.monotonic() + PULL_MAX_S
+    try:
+        for progress in client.api.pull(image, stream=True, decode=True):
+            if "error" in progress:
+                raise EngineMissing(f"the image {image} cannot be had ({progress['error']})")
+            if time.monotonic() > deadline:
+                raise EngineMissing(f"the image {image} was not there after {PULL_MAX_S:.0f} s of pulling")
+    except (DockerException, OSError) as error:
+        raise EngineMissing(f"the image {image} is not here and cannot be pulled ({_one_line(error)})") from None
+
+
+def _one_line(error: Exception) -> str:
+    return str(getattr(error, "explanation", None) or error).splitlines()[0]
