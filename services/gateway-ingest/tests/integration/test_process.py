@@ -25,10 +25,14 @@ from contracts.messages import PaymentConfirmed
 from contracts.topics import PAYMENTS
 from embedded.provisioning import DatabaseAccess
 from gateway_ingest.domain.signatures import sign
+from testkit.kafka import KafkaFactory
 from testkit.postgres import DatabaseFactory
 from testkit.waiting_for import eventually
 
 STOP_TIMEOUT_S = 30
+DOWN_S = 60.0
+WEBHOOK_EVERY_S = 0.1
+ANSWER_MAX_S = 3.0
 
 
 class FromTheStart:
@@ -92,6 +96,7 @@ def webhook(number: int, amount: int) -> tuple[bytes, dict[str, str]]:
 
 
 async def published(bus_dsn: str, count: int) -> list[Record]:
+    """All records of the topic, once they tell of that many payments."""
     bus = await open_bus(bus_dsn)
     consumer = bus.consumer("test", [PAYMENTS], "test")
     await consumer.start(FromTheStart())
@@ -99,9 +104,9 @@ async def published(bus_dsn: str, count: int) -> list[Record]:
 
     async def enough() -> bool:
         records.extend(await consumer.fetch(100, 0.2))
-        return len(records) >= count
+        return len({record.key for record in records}) >= count
 
-    await eventually(enough, timeout_s=20)
+    await eventually(enough, timeout_s=60)
     await consumer.close()
     await bus.close()
     return records
@@ -160,6 +165,40 @@ async def test_a_bus_that_is_away_keeps_nobody_waiting(make_database: DatabaseFa
     owner = await asyncpg.connect(ingest.owner_dsn)
     assert await owner.fetchval("SELECT count(*) FROM outbox") == 1
     await owner.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(300)
+async def test_a_minute_without_kafka_costs_no_webhook(
+    make_database: DatabaseFactory, make_kafka: KafkaFactory
+) -> None:
+    cluster, ingest = make_kafka(), make_database("gateway_ingest")
+    env = environment(ingest, cluster.url, free_port())
+    await command(env, "migrate")
+    async with serving(env) as http:
+        heard = await webhooks_for(http, 1, 1.0)
+        await published(cluster.url, heard)
+        await asyncio.to_thread(cluster.kill)
+        heard = await webhooks_for(http, heard + 1, DOWN_S)
+        await asyncio.to_thread(cluster.start)
+        heard = await webhooks_for(http, heard + 1, 1.0)
+        records = await published(cluster.url, heard)
+    assert {record.key for record in records} == {f"stripe:pi_{number}".encode() for number in range(1, heard + 1)}
+
+
+async def webhooks_for(http: httpx.AsyncClient, first: int, seconds: float) -> int:
+    """One webhook after the other for so long, from that number on; answers the last number."""
+    number, until = first, time.monotonic() + seconds
+    while True:
+        body, headers = webhook(number, 2500)
+        began = time.monotonic()
+        answer = await http.post("/api/webhooks/stripe", content=body, headers=headers)
+        assert answer.status_code == 200
+        assert time.monotonic() - began < ANSWER_MAX_S, "a gateway had to wait for Kafka"
+        if time.monotonic() > until:
+            return number
+        number += 1
+        await asyncio.sleep(WEBHOOK_EVERY_S)
 
 
 @pytest.mark.asyncio

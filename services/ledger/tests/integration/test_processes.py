@@ -23,6 +23,7 @@ from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from contracts.amounts import Money
 from contracts.messages import PaymentConfirmed
 from contracts.topics import PARTITIONS, PAYMENTS
+from testkit.kafka import KafkaFactory
 from testkit.postgres import DatabaseFactory
 from testkit.waiting_for import eventually
 
@@ -117,14 +118,24 @@ async def operators_command(environment: dict[str, str], name: str) -> int:
     return process.returncode
 
 
+@pytest.fixture(params=["postgresql", "kafka"])
+def bus_url(request: pytest.FixtureRequest) -> str:
+    """A bus of the test's own, on each adapter."""
+    if request.param == "kafka":
+        make_kafka: KafkaFactory = request.getfixturevalue("make_kafka")
+        return make_kafka().url
+    make_database: DatabaseFactory = request.getfixturevalue("make_database")
+    return make_database("bus", migrations=BUS_MIGRATIONS).app_dsn
+
+
 @pytest.mark.asyncio
-async def test_two_processes_share_the_wallets(make_database: DatabaseFactory) -> None:
-    database, bus = make_database("ledger", migrations=MIGRATIONS), make_database("bus", migrations=BUS_MIGRATIONS)
+async def test_two_processes_share_the_wallets(make_database: DatabaseFactory, bus_url: str) -> None:
+    database = make_database("ledger", migrations=MIGRATIONS)
     environment = {
         **os.environ,
         "DATABASE_URL": database.app_dsn,
         "MIGRATION_DATABASE_URL": database.owner_dsn,
-        "BUS_URL": f"{bus.app_dsn}?session_timeout_s=2",
+        "BUS_URL": f"{bus_url}?session_timeout_s=2",
         "SERVICE_TOKEN": TOKEN,
         "PORT": "1",
     }

@@ -7,7 +7,7 @@ connections are cut first, so that nothing that it still holds can land after wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 import structlog
@@ -17,16 +17,38 @@ CLOSE_TIMEOUT_S = 3.0
 log = structlog.get_logger(__name__)
 
 
-async def abandon_producer(producer: Any) -> None:
+def track_sends(producer: Any) -> set[asyncio.Task[None]]:
+    """The requests that a producer that is not started yet will have under way, at any time.
+
+    The client keeps them to itself and cancels none; one that is still connecting would send after all.
+    """
+    under_way: set[asyncio.Task[None]] = set()
+    send = producer._sender._send_produce_req
+
+    async def tracked(node: Any, batches: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        under_way.add(task)
+        try:
+            await send(node, batches)
+        finally:
+            under_way.discard(task)
+
+    producer._sender._send_produce_req = tracked
+    return under_way
+
+
+async def abandon_producer(producer: Any, sends: Collection[asyncio.Task[None]] = ()) -> None:
     """Cut the producer off; returns when its connections are closed. Whatever was unsent is dropped. Never raises."""
     # Its finalizer would complain, and a later stop() would wait.
     producer._closed = True
     sender = producer._sender.sender_task
-    if sender is not None:
-        sender.cancel()
+    tasks = [*sends, *([sender] if sender is not None else [])]
+    for task in tasks:
+        task.cancel()
     await ends_in_time(producer.client.close(), CLOSE_TIMEOUT_S)
-    if sender is not None:
-        await ends_in_time(_ended(sender), CLOSE_TIMEOUT_S)
+    for task in tasks:
+        await ends_in_time(_ended(task), CLOSE_TIMEOUT_S)
 
 
 async def abandon_consumer(consumer: Any) -> None:

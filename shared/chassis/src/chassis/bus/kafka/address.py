@@ -67,6 +67,9 @@ def read_address(url: str) -> KafkaAddress:
         credentials, _, listed = parts.netloc.rpartition("@")
     except ValueError:
         raise SettingsError("BUS_URL is malformed") from None
+    if "@" in parts.path + parts.query + parts.fragment:
+        # Said before anything of it is quoted: it may be half of a password.
+        raise SettingsError("BUS_URL: write / ? # @ in a user or password as %2F %3F %23 %40")
     parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(set(parameters) - set(_KNOWN))
     if unknown or parts.path.strip("/") or parts.fragment:

@@ -17,22 +17,24 @@ from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
     KafkaError,
-    NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
 
 from chassis.bus.kafka.abandoning import abandon_consumer, ends_in_time
 from chassis.bus.kafka.address import KafkaAddress
 from chassis.bus.kafka.errors import away, kafka_errors
+from chassis.bus.kafka.fetching import Fetching
 from chassis.bus.kafka.options import consumer_options
 from chassis.bus.kafka.ownership import Hands, Ownership
+from chassis.bus.kafka.rejoining import PROBE_EVERY_S, Rejoining
 from chassis.bus.port import NotAssigned, OffsetOutOfRange, RebalanceListener, Record, TopicPartition
 
 START_TIMEOUT_S = 15.0
 ASK_TIMEOUT_S = 10.0
 COMMIT_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 8.0
-GRACE_S = 0.1
+LOOK_EVERY_S = 0.1
+"""How soon a fetch that waits sees what came with a rebalance."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,17 +49,18 @@ class KafkaConsumer:
         self._client_id = client_id
         self._client: Any = None
         self._ownership: Ownership | None = None
+        self._fetching: Fetching | None = None
+        self._rejoining = Rejoining(self._brokers_answer, max(PROBE_EVERY_S, address.session_timeout_s))
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._leaving: frozenset[TopicPartition] = frozenset()
         self._closed = False
 
     async def start(self, listener: RebalanceListener) -> None:
-        """See the port."""
+        """See the port. The partitions come afterwards: a group may wait long for a member that died."""
         self._client = AIOKafkaConsumer(**consumer_options(self._address, self._group, self._client_id))
         hands = Hands(self._hold, self._look_up, self._begin, self._stop, self._lose)
         self._ownership = Ownership(listener, hands)
-        self._client.subscribe(self._topics, listener=self._ownership)
         try:
             with kafka_errors(f"joining group {self._group}"):
                 async with asyncio.timeout(START_TIMEOUT_S):
@@ -65,15 +68,17 @@ class KafkaConsumer:
         except BaseException:
             await asyncio.shield(abandon_consumer(self._client))
             raise
+        self._fetching = Fetching(self._client)
+        self._client.subscribe(self._topics, listener=self._ownership)
 
     async def fetch(self, max_records: int, timeout_s: float) -> list[Record]:
-        """See the port."""
+        """See the port. Raises ClientStuck too."""
         deadline = _now_s() + timeout_s
         while True:
             self._owned_by().raise_failure()
             left_s = max(0.0, deadline - _now_s())
             records = self._handed_out(await self._fetched(max_records, left_s))
-            if records or _now_s() >= deadline:
+            if records or left_s == 0:
                 return records
 
     def assignment(self) -> frozenset[TopicPartition]:
@@ -137,23 +142,35 @@ class KafkaConsumer:
         await abandon_consumer(self._client)
 
     async def _fetched(self, max_records: int, timeout_s: float) -> Mapping[Any, list[Any]]:
-        """What the client has by then; it does not look at its time limit while a rebalance goes on, so ours does."""
+        """What the client has of what is ours; if nothing, a wait for more that may end early."""
+        assert self._fetching is not None
         try:
-            async with asyncio.timeout(timeout_s + GRACE_S):
-                fetched: Mapping[Any, list[Any]] = await self._client.getmany(
-                    timeout_ms=int(timeout_s * 1000), max_records=max_records
-                )
-                return fetched
-        except TimeoutError:
-            return {}
-        except NoOffsetForPartitionError:
-            # Seen before its start was chosen, which is always our business: it is sought a moment later.
-            return {}
+            self._fetching.look_alive()
+            ours = [_theirs(p) for p in self._positions if p not in self._leaving]
+            if ours and self._owned_by().is_member:
+                fetched = await self._fetching.take(ours, max_records)
+                if fetched:
+                    return fetched
+            await self._wait(min(timeout_s, LOOK_EVERY_S))
         except OffsetOutOfRangeError as error:
             await self._raise_if_still_there(error.args[0])
-            return {}
         except (KafkaError, OSError) as error:
             raise away("fetching", error) from error
+        return {}
+
+    async def _wait(self, timeout_s: float) -> None:
+        assert self._fetching is not None
+        began = _now_s()
+        await self._fetching.wait(timeout_s)
+        if self._owned_by().is_member:
+            self._rejoining.is_member()
+        else:
+            await self._rejoining.waited(_now_s() - began)
+
+    async def _brokers_answer(self) -> None:
+        with kafka_errors("asking for the brokers"):
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                await self._client.topics()
 
     def _handed_out(self, fetched: Mapping[Any, list[Any]]) -> list[Record]:
         """Move the positions; drop what was lost or sought elsewhere meanwhile."""

@@ -17,7 +17,8 @@ REQUEST_MAX_BYTES = 2 * RECORD_MAX_BYTES
 """A record of the largest size with what the protocol puts around it; below what the brokers are told to take."""
 BATCH_MAX_BYTES = 256 * 1024
 FETCH_MAX_BYTES = 5 * 1024 * 1024
-LINGER_MS = 2
+LINGER_MS = 0
+"""Batches are made by us and closed when they are handed over: nothing would join them."""
 RETRY_BACKOFF_MS = 100
 REQUEST_TIMEOUT_MS = 5_000
 METADATA_MAX_AGE_MS = 30_000

@@ -34,7 +34,10 @@ class Hands:
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client has no types
-    """Between the client's group and our listener, for one consumer's life."""
+    """Between the client's group and our listener, for one consumer's life.
+
+    ``is_member``: the group has said what this consumer's share is, be it nothing, and no rebalance goes on.
+    """
 
     def __init__(self, listener: RebalanceListener, hands: Hands) -> None:
         self._listener = listener
@@ -44,6 +47,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
         self._offering: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._over = False
+        self.is_member = False
 
     def raise_failure(self) -> None:
         """Raise the bug that the listener raised, if it did."""
@@ -52,6 +56,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
 
     async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
         """Called by the client: these are ours from now on."""
+        self.is_member = True
         partitions = frozenset(TopicPartition(theirs.topic, theirs.partition) for theirs in assigned)
         if self._over or not partitions:
             return
@@ -61,6 +66,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
 
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         """Called by the client: all that we have goes, every time (the protocol is eager)."""
+        # Before anything is waited for: the client hands out nothing until it is back.
+        self.is_member = False
         if not self._over:
             await self._take_back()
 
@@ -104,6 +111,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
             self._hands.stop(lost)
             try:
                 await self._listener.on_revoked(lost)
+            except OperationalError as error:
+                log.warning("partitions_given_up_badly", error=error.reason)
             except Exception as bug:  # noqa: BLE001 - raised by the next fetch
                 self._failure = bug
             finally:

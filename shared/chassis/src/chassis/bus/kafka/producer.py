@@ -7,18 +7,20 @@ so records of a key keep their order. What it had delivered already comes twice,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from chassis.bus.kafka.abandoning import abandon_producer, ends_in_time
+from chassis.bus.kafka.abandoning import abandon_producer, ends_in_time, track_sends
 from chassis.bus.kafka.address import KafkaAddress
 from chassis.bus.kafka.errors import away, kafka_errors
 from chassis.bus.kafka.options import producer_options
-from chassis.bus.port import OutgoingRecord, UnknownTopic, refuse_too_large
+from chassis.bus.partitioning import partition_of
+from chassis.bus.port import OutgoingRecord, TopicPartition, UnknownTopic, refuse_too_large
 
 START_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 15.0
@@ -35,6 +37,7 @@ class KafkaProducer:
         self._address = address
         self._client_id = client_id
         self._client: Any = None
+        self._sends: Collection[asyncio.Task[None]] = ()
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
@@ -70,18 +73,19 @@ class KafkaProducer:
             return
         if not await ends_in_time(client.stop(), CLOSE_TIMEOUT_S):
             log.warning("kafka_producer_abandoned", client=self._client_id)
-            await abandon_producer(client)
+            await abandon_producer(client, self._sends)
 
     async def _started(self) -> Any:
         if self._client is not None:
             return self._client
         client = AIOKafkaProducer(**producer_options(self._address, self._client_id))
+        self._sends = track_sends(client)
         try:
             with kafka_errors("connecting the producer"):
                 async with asyncio.timeout(START_TIMEOUT_S):
                     await client.start()
         except BaseException:
-            await asyncio.shield(abandon_producer(client))
+            await asyncio.shield(abandon_producer(client, self._sends))
             raise
         self._client = client
         return client
@@ -90,36 +94,50 @@ class KafkaProducer:
         client, self._client = self._client, None
         if client is not None:
             log.warning("kafka_producer_abandoned", client=self._client_id)
-            await abandon_producer(client)
+            await abandon_producer(client, self._sends)
 
 
 async def _deliver(client: Any, records: Sequence[OutgoingRecord]) -> None:
-    """Hand all to the client in order and wait until each is acknowledged. The first failure ends the waiting."""
-    for topic in dict.fromkeys(record.topic for record in records):
-        await _require_topic(client, topic)
-    deliveries: list[asyncio.Future[Any]] = []
-    try:
-        for record in records:
-            headers = list(record.headers)
-            delivery = await client.send(record.topic, key=record.key, value=record.value, headers=headers)
-            deliveries.append(delivery)
-        await asyncio.gather(*deliveries)
-    finally:
-        for delivery in deliveries:
-            _forget(delivery)
+    """Send all; of each partition one batch at a time, the next when that one is acknowledged.
+
+    The client itself would send a partition's next batch although the one before it failed.
+    """
+    waiting = await _by_partition(client, records)
+    while waiting:
+        batches = [await _send_batch(client, partition, queue) for partition, queue in waiting.items()]
+        await asyncio.gather(*batches)
+        waiting = {partition: queue for partition, queue in waiting.items() if queue}
 
 
-async def _require_topic(client: Any, topic: str) -> None:
-    """Raises UnknownTopic, after the brokers were asked."""
+async def _by_partition(
+    client: Any, records: Sequence[OutgoingRecord]
+) -> dict[TopicPartition, deque[OutgoingRecord]]:
+    """Where each goes, in order. Raises UnknownTopic."""
+    counts = {topic: await _partitions_of(client, topic) for topic in dict.fromkeys(record.topic for record in records)}
+    placed: dict[TopicPartition, deque[OutgoingRecord]] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, partition_of(record.key, counts[record.topic]))
+        placed.setdefault(partition, deque()).append(record)
+    return placed
+
+
+async def _send_batch(client: Any, partition: TopicPartition, records: deque[OutgoingRecord]) -> asyncio.Future[Any]:
+    """Take as many as fit off the front and hand them to the client; the answer comes when they are durable."""
+    batch = client.create_batch()
+    while records:
+        first = records[0]
+        if batch.append(key=first.key, value=first.value, timestamp=None, headers=list(first.headers)) is None:
+            break
+        records.popleft()
+    # It waits for nothing more.
+    batch.close()
+    sent: asyncio.Future[Any] = await client.send_batch(batch, partition.topic, partition=partition.partition)
+    return sent
+
+
+async def _partitions_of(client: Any, topic: str) -> int:
+    """How many the topic has. Raises UnknownTopic, after the brokers were asked."""
     try:
-        await client.partitions_for(topic)
+        return len(await client.partitions_for(topic))
     except UnknownTopicOrPartitionError:
         raise UnknownTopic(topic) from None
-
-
-def _forget(delivery: asyncio.Future[Any]) -> None:
-    """Nobody looks at the others' outcome once one failed; the loop must not complain about that."""
-    if delivery.done() and not delivery.cancelled():
-        delivery.exception()
-    else:
-        delivery.cancel()
