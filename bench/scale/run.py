@@ -59,23 +59,35 @@ async def _kafka(folder: Path) -> AsyncIterator[str]:
         await asyncio.to_thread(broker.close)
 
 
-async def measure(options: argparse.Namespace, progress: Progress) -> tuple[Rates, dict[str, int], dict[str, object]]:
+@asynccontextmanager
+async def growth(connection: Any, payments: int) -> AsyncIterator[dict[str, int]]:
+    """Bytes that a payment costs the database and its write-ahead log, filled in at the end."""
+    before = await written_bytes(connection)
+    measured: dict[str, int] = {}
+    yield measured
+    after = await written_bytes(connection)
+    names = ("database", "write_ahead_log")
+    measured.update({name: round((after[at] - before[at]) / payments) for at, name in enumerate(names)})
+
+
+async def measure(
+    options: argparse.Namespace, progress: Progress
+) -> tuple[Rates, dict[str, dict[str, int]], dict[str, object]]:
     """Rounds over all numbers of replicas, in turns, so that each meets the same machine; then the churn."""
+    grown: dict[str, dict[str, int]] = {}
     rates: Rates = {service: defaultdict(list) for service in ("ingest", "ledger", "deployments")}
     bar = progress.add_task("replicas", total=options.rounds * len(REPLICAS) + 1)
     for _ in range(options.rounds):
         for replicas in REPLICAS:
             async with stack(options.bus) as (made, connections):
-                rates["ingest"][replicas].append(
-                    await ingest_rate(made, connections["gateway_ingest"], replicas, options.webhooks)
-                )
+                connection = connections["gateway_ingest"]
+                async with growth(connection, options.webhooks) as grown["gateway-ingest"]:
+                    rates["ingest"][replicas].append(await ingest_rate(made, connection, replicas, options.webhooks))
             async with stack(options.bus) as (made, connections):
-                before = await written_bytes(connections["ledger"])
-                rates["ledger"][replicas].append(
-                    await ledger_rate(made, connections["ledger"], replicas, options.payments)
-                )
-                after = await written_bytes(connections["ledger"])
-                grown = [(late - early) / options.payments for late, early in zip(after, before, strict=True)]
+                async with growth(connections["ledger"], options.payments) as grown["ledger"]:
+                    rates["ledger"][replicas].append(
+                        await ledger_rate(made, connections["ledger"], replicas, options.payments)
+                    )
                 rates["deployments"][replicas].append(
                     await deployments_rate(made, connections["deployments"], replicas, options.deployments)
                 )
@@ -83,18 +95,18 @@ async def measure(options: argparse.Namespace, progress: Progress) -> tuple[Rate
     async with stack(options.bus) as (made, connections):
         come_and_gone = await churn(made, connections, 2, options.churn_s)
     progress.advance(bar)
-    return rates, {"database": round(grown[0]), "write_ahead_log": round(grown[1])}, come_and_gone
+    return rates, grown, come_and_gone
 
 
 def report(
-    rates: Rates, grown: Mapping[str, int], come_and_gone: Mapping[str, object], options: argparse.Namespace
+    rates: Rates, grown: Mapping[str, object], come_and_gone: Mapping[str, object], options: argparse.Namespace
 ) -> dict[str, object]:
     """The line of the history. Ratios are medians of the rounds' ratios to one replica."""
     return {
         "benchmark": "scale",
         "per_s": {service: {n: round(statistics.median(of)) for n, of in by.items()} for service, by in rates.items()},
         "ratio_to_one": {service: _ratios(by) for service, by in rates.items()},
-        "ledger_bytes_per_payment": grown,
+        "bytes_per_payment": grown,
         "churn": come_and_gone,
         "bus": options.bus,
         "rounds": options.rounds,

@@ -139,7 +139,7 @@ async def charge_elsewhere(bus_url: str) -> None:
         ({"HOST": "0.0.0.0"}, "DEMO_PAYMENT"),  # noqa: S104
         ({"MARKETPLACE_CONFIG": "nowhere.toml"}, "MARKETPLACE_CONFIG"),
         ({"DATABASE_URL": "postgresql://a:hush-hush@127.0.0.1:1/x"}, "DATABASE_URL"),
-        ({"BUS_URL": "kafka://127.0.0.1"}, "BUS_URL"),
+        ({"BUS_URL": "kafka://127.0.0.1:1"}, "BUS_URL"),
     ],
 )
 async def test_what_is_wrong_is_one_line(environment: dict[str, str], changed: dict[str, str], says: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from chassis.bus.log_backend import Bounds, GroupMember, RecordLog, Share
 from chassis.bus.membership import Callbacks, Membership
-from chassis.bus.port import NotAssigned, OffsetOutOfRange, RebalanceListener, Record, TopicPartition
+from chassis.bus.port import EARLIEST, NotAssigned, OffsetOutOfRange, RebalanceListener, Record, TopicPartition
 
 POLL_S = 0.1
 FETCH_MAX_BYTES = 5 * 1024 * 1024
@@ -129,9 +129,10 @@ class LogConsumer:
         # Last of all, so that nothing can fail between the listener's consent and the first fetch.
         chosen = await self._listener.on_assigned(partitions)
         for partition in partitions:
-            given = chosen.get(partition)
-            start = committed.get(partition, bounds[partition].start) if given is None else given
-            self._positions[partition] = start
+            given, earliest = chosen.get(partition), bounds[partition].start
+            if given is None:
+                given = committed.get(partition, earliest)
+            self._positions[partition] = earliest if given == EARLIEST else given
             self._paused.discard(partition)
 
     async def _lost(self, partitions: frozenset[TopicPartition]) -> None:

@@ -15,6 +15,9 @@ from chassis.errors import OperationalError, PoisonMessage
 RECORD_MAX_BYTES = 1024 * 1024
 """Key, value and headers together. Kafka's default limit, so that a record fits on every adapter."""
 
+EARLIEST = -1
+"""What a listener answers to start a partition at the first record that the log still has."""
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -111,7 +114,9 @@ class RebalanceListener(Protocol):
     """Told when partitions come and go. Called from any task of the consumer, never twice at once; keep it short."""
 
     async def on_assigned(self, partitions: frozenset[TopicPartition]) -> Mapping[TopicPartition, int | None]:
-        """The offset to start each new partition from; None or absent = the group's committed one, else the earliest.
+        """The offset to start each new partition from, or EARLIEST.
+
+        None or absent: the group's committed one, else the earliest.
 
         May raise OperationalError: the partitions are offered again.
         """

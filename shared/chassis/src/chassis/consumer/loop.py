@@ -15,7 +15,7 @@ from uuid import uuid4
 import asyncpg
 import structlog
 
-from chassis.bus.port import Bus, Consumer, Record, TopicPartition
+from chassis.bus.port import EARLIEST, Bus, Consumer, Record, TopicPartition
 from chassis.bus.retry import Backoff, passes
 from chassis.consumer.delivery import Delivery, Subscription
 from chassis.consumer.liveness import STALL_S, Liveness
@@ -96,7 +96,10 @@ class FetchLoop:
         self.liveness: Liveness | None = None
 
     async def run(self, sink: Sink, stop: StopSignal) -> None:
-        """Consume until stopped; leaves the group in the end. Raises bugs, ConsumerStalled, OffsetOutOfRange."""
+        """Consume until stopped; leaves the group in the end.
+
+        Raises bugs, ConsumerStalled, OffsetOutOfRange, and what else the adapter cannot live on with.
+        """
         self._sink = sink
         self.liveness = Liveness(_monotonic, self._limits.stall_s)
         consumer = self._consumer = await self._joined(stop)
@@ -142,7 +145,12 @@ class FetchLoop:
         self._epochs.update({partition: claim.epoch for partition, claim in claims.items()})
         await self._sink.assigned(partitions)
         log.info("partitions_assigned", group=self._group, partitions=len(partitions))
-        return {partition: claim.next_offset for partition, claim in claims.items()}
+        return {
+            # A database that knows nothing of a partition starts it over, whatever the group once committed: what was
+            # handled is in the database alone, and one that was made anew lacks it all.
+            partition: EARLIEST if claim.next_offset is None else claim.next_offset
+            for partition, claim in claims.items()
+        }
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Let go of them: finish what is in hand, tell the bus how far it came."""

@@ -21,11 +21,14 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     UnknownProducerId,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.produce import ProduceRequest
 
 from chassis.bus import open_bus
 from chassis.bus.kafka import producer as producer_module
 from chassis.bus.kafka.address import read_address
 from chassis.bus.kafka.bus import KafkaBus
+from chassis.bus.kafka.options import BATCH_MAX_BYTES
 from chassis.bus.kafka.producer import KafkaProducer
 from chassis.bus.port import OffsetOutOfRange, OutgoingRecord, TopicPartition, UnknownTopic
 from chassis.errors import OperationalError
@@ -203,7 +206,13 @@ class BrokenClient:
     async def partitions_for(self, topic: str) -> set[int]:
         return {0}
 
-    async def send(self, topic: str, **_: Any) -> asyncio.Future[None]:
+    async def _send_produce_req(self, node: int, batches: Any) -> None:
+        """Never called: nothing is sent."""
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1000, 0, is_transactional=False)
+
+    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[None]:
         delivery: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         delivery.set_exception(self._error())
         return delivery
@@ -229,6 +238,54 @@ async def test_every_error_of_a_delivery_builds_a_new_client(
     assert broken.is_cut
     await producer.publish([one(topic, 0), one(topic, 1)])
     assert await values(bus, topic, 2) == [b"0", b"1"]
+    await producer.close()
+
+
+@pytest.mark.asyncio
+async def test_what_follows_a_refused_batch_is_not_sent(bus: KafkaBus, kafka: KafkaCluster) -> None:
+    topic, producer = await topic_on(bus), bus.producer("test")
+    await shrink(kafka, topic)
+    large = OutgoingRecord(topic, b"key", random.Random(1).randbytes(BATCH_MAX_BYTES + 1))
+    # Two batches of these, each of which the broker would take.
+    rest = [OutgoingRecord(topic, b"key", bytes(BATCH_MAX_BYTES // 20)) for _ in range(40)]
+
+    async def is_refused() -> bool:
+        with pytest.raises(OperationalError, match="MessageSizeTooLarge"):
+            await producer.publish([large, *rest])
+        return True
+
+    await eventually(is_refused, PATIENCE_S)
+    await publish(bus, [one(topic, 2)])
+    assert await values(bus, topic, 1) == [b"2"]
+    await producer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_is_thrown_away_leaves_nothing_behind(
+    bus: KafkaBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that hangs: connected, it takes the request and never answers."""
+    topic, producer = await topic_on(bus), bus.producer("test")
+    before = asyncio.all_tasks()
+    await producer.start()
+    client, asked = producer._client, asyncio.Event()
+    answers = client.client.send
+
+    async def hangs(node: int, request: Any, **group: Any) -> Any:
+        if not isinstance(request, ProduceRequest):
+            return await answers(node, request, **group)
+        asked.set()
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(client.client, "send", hangs)
+    monkeypatch.setattr(producer_module, "PUBLISH_TIMEOUT_S", SHORT_S)
+    with pytest.raises(OperationalError):
+        await producer.publish([one(topic, 0)])
+    assert asked.is_set()
+    assert asyncio.all_tasks() == before
+    assert not any(connection.connected() for connection in client.client._conns.values())
+    await producer.publish([one(topic, 1)])
+    assert await values(bus, topic, 1) == [b"1"]
     await producer.close()
 
 
@@ -292,46 +349,6 @@ async def test_a_topic_made_anew_is_no_place_to_go_on(kafka: KafkaCluster, bus: 
         with pytest.raises(OffsetOutOfRange) as refused:
             await eventually(member.pump, PATIENCE_S)
     assert refused.value.partition == partition
-
-
-@pytest.mark.asyncio
-async def test_a_partition_that_cannot_be_taken_is_offered_again(bus: KafkaBus) -> None:
-    topic = await topic_on(bus)
-    await publish(bus, numbered(topic, 10))
-    listener = Reluctant(refusals=2)
-    member = Member(bus.consumer("group", [topic], "test"), listener)
-    await member.consumer.start(listener)
-    await eventually(lambda: member.has(10), PATIENCE_S)
-    assert listener.refusals == 0
-    await member.consumer.close()
-
-
-class Reluctant(Watching):
-    """Its database is away for the first offers."""
-
-    def __init__(self, refusals: int) -> None:
-        super().__init__()
-        self.refusals = refusals
-
-    async def on_assigned(self, partitions: frozenset[TopicPartition]) -> Any:
-        if self.refusals:
-            self.refusals -= 1
-            raise OperationalError("the database is away")
-        return await super().on_assigned(partitions)
-
-
-@pytest.mark.asyncio
-async def test_a_bug_of_the_listener_comes_out_of_the_fetch(bus: KafkaBus) -> None:
-    class Faulty(Watching):
-        async def on_assigned(self, partitions: frozenset[TopicPartition]) -> Any:
-            raise ZeroDivisionError("a bug")
-
-    topic = await topic_on(bus)
-    member = Member(bus.consumer("group", [topic], "test"), Faulty())
-    await member.consumer.start(member.listener)
-    with pytest.raises(ZeroDivisionError):
-        await eventually(member.pump, PATIENCE_S)
-    await member.consumer.close()
 
 
 @pytest.mark.asyncio

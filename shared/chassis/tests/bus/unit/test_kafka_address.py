@@ -65,6 +65,9 @@ def test_the_way_to_the_brokers_follows_from_the_url(url: str, protocol: str) ->
         ("kafka://one?replication_factor=0", "replication_factor"),
         ("kafka://one?tls=maybe", "tls"),
         ("kafka://[one", "malformed"),
+        ("kafka://user:half?secret@one", "%3F"),
+        ("kafka://user:half/secret@one", "%2F"),
+        ("kafka://user:half#secret@one", "%23"),
     ],
 )
 def test_a_wrong_url_is_one_line_that_never_shows_the_password(url: str, word: str) -> None:

@@ -39,8 +39,9 @@ class World:
 
     TOPIC, DEAD, GROUP, PAID, REFUNDED = TOPIC, DEAD, GROUP, PAID, REFUNDED
 
-    def __init__(self, pool: asyncpg.Pool[Any], bus: MemoryBus) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], bus: MemoryBus, owner_dsn: str) -> None:
         self.pool = pool
+        self.owner_dsn = owner_dsn
         self.bus = bus
 
     def message(
@@ -102,6 +103,12 @@ class World:
         sql = "SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets WHERE consumer_group = $1"
         return int(await self.pool.fetchval(sql, group))
 
+    async def forget_everything(self) -> None:
+        """Empty the database, as its owner."""
+        owner = await asyncpg.connect(self.owner_dsn)
+        await owner.execute("TRUNCATE effects, inbox, consumer_offsets")
+        await owner.close()
+
     async def rows(self, sql: str, *arguments: Any) -> Sequence[Any]:
         return await self.pool.fetch(sql, *arguments)
 
@@ -118,5 +125,5 @@ async def world(make_database: DatabaseFactory) -> AsyncIterator[World]:
     pool = await open_pool(database.app_dsn, max_size=12, application_name="test")
     bus = MemoryBus(session_timeout_s=2)
     await bus.ensure_topics({TOPIC: 4, DEAD: 1})
-    yield World(pool, bus)
+    yield World(pool, bus, database.owner_dsn)
     await pool.close()

@@ -55,6 +55,16 @@ async def test_what_was_handled_before_a_restart_is_not_fetched_again(world: Any
     assert len(handled) == 2
 
 
+async def test_a_database_made_anew_hears_everything_again(world: Any) -> None:
+    await world.publish(*[world.message(f"key-{n}", {"note": f"{n}"}) for n in range(12)])
+    async with world.running(world.consumer()):
+        await eventually(lambda: _offsets(world, 12))
+    # As after a loss: the bus remembers how far the group came, the database nothing.
+    await world.forget_everything()
+    async with world.running(world.consumer()):
+        await eventually(lambda: _counts(world, effects=12))
+
+
 async def test_types_that_nobody_asked_for_are_passed_over(world: Any) -> None:
     others = [world.message("key", kind="gridledger.payments.Other.v1") for _ in range(20)]
     await world.publish(*others, world.message("key", {"note": "mine"}), *others)

@@ -12,6 +12,7 @@ import pytest
 
 from chassis.bus.partitioning import partition_of
 from chassis.bus.port import (
+    EARLIEST,
     RECORD_MAX_BYTES,
     Bus,
     NotAssigned,
@@ -197,6 +198,16 @@ class BusConformance:
         async with joined(bus, "group", [topic], {partition: 7}) as member:
             await eventually(lambda: member.has(3), PATIENCE_S)
         assert member.distinct() == {(partition, 7), (partition, 8), (partition, 9)}
+
+    async def test_a_listener_may_start_over_whatever_was_committed(self, harness: BusHarness) -> None:
+        bus, topic = await self._bus_with_topic(harness, partitions=1)
+        await publish(bus, numbered(topic, 10))
+        partition = TopicPartition(topic, 0)
+        async with joined(bus, "group", [topic]) as member:
+            await eventually(lambda: member.has(10), PATIENCE_S)
+            await member.consumer.commit({partition: 10})
+        async with joined(bus, "group", [topic], {partition: EARLIEST}) as member:
+            await eventually(lambda: member.has(10), PATIENCE_S)
 
     async def test_seek_goes_back_and_forth(self, harness: BusHarness) -> None:
         bus, topic = await self._bus_with_topic(harness, partitions=1)

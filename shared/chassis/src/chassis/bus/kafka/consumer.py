@@ -200,10 +200,10 @@ class KafkaConsumer:
         """Fetch nothing from what was just assigned until its start is chosen."""
         self._client.pause(*map(_theirs, partitions))
 
-    async def _look_up(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Where each goes on by what the brokers know: at the group's commit, else at the earliest."""
-        committed = await self._committed(partitions)
-        return {**await self._starts([p for p in partitions if p not in committed]), **committed}
+    async def _look_up(
+        self, partitions: Collection[TopicPartition]
+    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+        return await self._starts(partitions), await self._committed(partitions)
 
     def _begin(self, starts: Mapping[TopicPartition, int]) -> None:
         for partition, offset in starts.items():

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from aiokafka import ConsumerRebalanceListener
 
-from chassis.bus.port import RebalanceListener, TopicPartition
+from chassis.bus.port import EARLIEST, RebalanceListener, TopicPartition
 from chassis.bus.retry import Backoff
 from chassis.errors import OperationalError
 
@@ -24,10 +24,10 @@ Offsets = Mapping[TopicPartition, int]
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What the consumer does with partitions. ``look_up``: where each starts if the listener does not say."""
+    """What the consumer does with partitions. ``look_up`` asks the brokers: the earliest offsets, and the committed."""
 
     hold: Callable[[Collection[TopicPartition]], None]
-    look_up: Callable[[Collection[TopicPartition]], Awaitable[Offsets]]
+    look_up: Callable[[Collection[TopicPartition]], Awaitable[tuple[Offsets, Offsets]]]
     begin: Callable[[Offsets], None]
     stop: Callable[[Collection[TopicPartition]], None]
     lose: Callable[[Collection[TopicPartition]], None]
@@ -86,12 +86,11 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
         backoff = Backoff()
         while True:
             try:
-                starts = await self._hands.look_up(partitions)
+                earliest, committed = await self._hands.look_up(partitions)
                 async with self._telling:
                     chosen = await self._listener.on_assigned(partitions)
                     self._told = partitions
-                    said = {partition: offset for partition, offset in chosen.items() if offset is not None}
-                    self._hands.begin({**starts, **said})
+                    self._hands.begin({p: _start(chosen.get(p), earliest[p], committed.get(p)) for p in partitions})
                 return
             except OperationalError as error:
                 log.warning("partitions_not_taken", error=error.reason)
@@ -117,3 +116,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
                 self._failure = bug
             finally:
                 self._hands.lose(lost)
+
+
+def _start(said: int | None, earliest: int, committed: int | None) -> int:
+    """Where a partition starts: where the listener says, else at the group's commit, else at the earliest."""
+    chosen = committed if said is None else said
+    return earliest if chosen in (None, EARLIEST) else chosen

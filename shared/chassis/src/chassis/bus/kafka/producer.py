@@ -109,9 +109,7 @@ async def _deliver(client: Any, records: Sequence[OutgoingRecord]) -> None:
         waiting = {partition: queue for partition, queue in waiting.items() if queue}
 
 
-async def _by_partition(
-    client: Any, records: Sequence[OutgoingRecord]
-) -> dict[TopicPartition, deque[OutgoingRecord]]:
+async def _by_partition(client: Any, records: Sequence[OutgoingRecord]) -> dict[TopicPartition, deque[OutgoingRecord]]:
     """Where each goes, in order. Raises UnknownTopic."""
     counts = {topic: await _partitions_of(client, topic) for topic in dict.fromkeys(record.topic for record in records)}
     placed: dict[TopicPartition, deque[OutgoingRecord]] = {}
