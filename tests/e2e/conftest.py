@@ -27,6 +27,7 @@ import pytest_asyncio
 from embedded.data_folder import StackNote, read_note
 from embedded.demo.clients import payment_succeeded, signature
 from embedded.demo.stack_at_hand import free_ports
+from embedded.kafka import KafkaMissing, installed_kafka
 from testkit.waiting_for import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,12 +144,39 @@ def new_stack() -> Iterator[Callable[..., LaunchedStack]]:
 
 
 @pytest.fixture(scope="session")
-def stack(new_stack: Callable[..., LaunchedStack]) -> LaunchedStack:
+def postgres_stack(new_stack: Callable[..., LaunchedStack]) -> LaunchedStack:
     """One running stack for all tests that leave it running."""
-    launched = new_stack()
-    launched.start()
-    launched.wait_ready()
-    return launched
+    return running(new_stack(BUS="postgresql"))
+
+
+@pytest.fixture(scope="session")
+def kafka_stack(plain_kafka: None, new_stack: Callable[..., LaunchedStack]) -> LaunchedStack:
+    """The same on a Kafka of its own."""
+    return running(new_stack(BUS="kafka"))
+
+
+@pytest.fixture(scope="session")
+def plain_kafka() -> None:
+    """Skips, but in CI, where Kafka cannot run as a plain process."""
+    try:
+        installed_kafka()
+    except KafkaMissing as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def stack(request: pytest.FixtureRequest) -> LaunchedStack:
+    """The stack that a test runs on: ``parametrize("stack", ["postgres", "kafka"], indirect=True)`` runs it on both."""
+    chosen: LaunchedStack = request.getfixturevalue(f"{getattr(request, 'param', 'postgres')}_stack")
+    return chosen
+
+
+def running(stack: LaunchedStack) -> LaunchedStack:
+    stack.start()
+    stack.wait_ready()
+    return stack
 
 
 class Visitor:

@@ -11,6 +11,7 @@ import pytest
 
 from testkit.waiting_for import eventually
 
+pytestmark = pytest.mark.parametrize("stack", ["postgres", "kafka"], indirect=True)
 PURCHASES = 100
 COVERED = 10
 

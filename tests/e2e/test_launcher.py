@@ -76,6 +76,10 @@ def test_a_missing_catalogue_is_one_line(new_stack: Callable[..., Any]) -> None:
     assert "MARKETPLACE_CONFIG" in refusal(new_stack(MARKETPLACE_CONFIG="nowhere.toml"))
 
 
+def test_a_bus_that_there_is_none_of_is_one_line(new_stack: Callable[..., Any]) -> None:
+    assert "BUS" in refusal(new_stack(BUS="carrier-pigeons"))
+
+
 def test_a_setting_that_a_service_refuses_is_one_line(new_stack: Callable[..., Any]) -> None:
     assert "LOG_FORMAT" in refusal(new_stack(LOG_FORMAT="carved in stone"))
 

@@ -18,9 +18,9 @@ RUN_TIMEOUT_S = 60
 
 
 def shell_blocks() -> list[str]:
-    """README's blocks for the shell, but those that start the stack or run the tests: that is what we are in."""
+    """README's blocks for the shell, but those that start a stack or run the tests: that is what we are in."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    return [block for block in blocks if not re.search(r"^(\w+=\S+ )*make ", block, re.MULTILINE)]
+    return [block for block in blocks if not re.search(r"^(\w+=\S+ )*(make|docker compose) ", block, re.MULTILINE)]
 
 
 def script_for(stack: Any) -> str:

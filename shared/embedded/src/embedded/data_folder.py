@@ -45,6 +45,8 @@ def hold_folder(data_dir: Path) -> Iterator[None]:
     try:
         if not _take(lock):
             raise SettingsError(f"DATA_DIR: another launcher is running on {data_dir}")
+        # One that was killed left its note, which must not be taken for ours.
+        (data_dir / NOTE_NAME).unlink(missing_ok=True)
         yield
         (data_dir / NOTE_NAME).unlink(missing_ok=True)
     finally:
@@ -56,11 +58,13 @@ def leave_note(data_dir: Path, note: StackNote) -> None:
     write_private(data_dir / NOTE_NAME, json.dumps(asdict(note), indent=2))
 
 
-def write_connections(data_dir: Path, databases: Mapping[str, DatabaseAccess], kept: KeptSecrets) -> None:
-    """For a shell: how operators reach the databases while the stack runs. The same at every start but for the port."""
+def write_connections(
+    data_dir: Path, databases: Mapping[str, DatabaseAccess], bus_address: str, kept: KeptSecrets
+) -> None:
+    """For a shell: how operators reach databases and bus while the stack runs. Only ports change between starts."""
     lines = [f"{name.upper()}_DATABASE_URL={access.app_dsn}" for name, access in databases.items()]
     lines += [f"{name.upper()}_MIGRATION_DATABASE_URL={access.owner_dsn}" for name, access in databases.items()]
-    lines += [f"BUS_URL={databases['bus'].app_dsn}", f"SERVICE_TOKEN={kept.variables['SERVICE_TOKEN']}"]
+    lines += [f"BUS_URL={bus_address}", f"SERVICE_TOKEN={kept.variables['SERVICE_TOKEN']}"]
     write_private(data_dir / CONNECTIONS_NAME, "\n".join(lines) + "\n")
 
 

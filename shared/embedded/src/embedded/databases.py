@@ -11,18 +11,10 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import asyncpg
-
-from chassis.bus import open_bus
-from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
-from chassis.migrate import MigrationError, migrate
 from chassis.runtime import StopSignal
 from chassis.settings import SettingsError
-from contracts.topics import PARTITIONS
 from embedded.log_lines import LAUNCHER, LogLines
 from embedded.postgres_server import PostgresServer, ServerInfo
-from embedded.programs import BUS
-from embedded.provisioning import DatabaseAccess
 from embedded.server_account import PostgresServerError
 from embedded.supervisor import ERROR_PREFIX, ending
 
@@ -87,22 +79,15 @@ class DatabaseServer:
                 return
 
 
-async def migrate_all(
-    databases: Mapping[str, DatabaseAccess], environments: Mapping[str, tuple[str, Mapping[str, str]]]
-) -> None:
-    """Bring the bus and each service up to date. ``environments``: service → (its module, its whole environment).
+async def migrate_all(environments: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+    """Bring each service up to date. ``environments``: service → (its module, its whole environment).
 
     Raises SettingsError with the first fault in one line.
     """
-    try:
-        await migrate(databases[BUS].owner_dsn, BUS_MIGRATIONS)
-    except (MigrationError, OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"bus: migrations stopped: {error}") from error
     results = await asyncio.gather(*(_migrate(name, *how) for name, how in environments.items()))
     faults = [fault for fault in results if fault]
     if faults:
         raise SettingsError(faults[0])
-    await _ensure_topics(databases[BUS].app_dsn)
 
 
 async def _migrate(service: str, module: str, environment: Mapping[str, str]) -> str | None:
@@ -123,11 +108,3 @@ async def _migrate(service: str, module: str, environment: Mapping[str, str]) ->
     lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()] or ["no output"]
     errors = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
     return (errors or [f"{service}: migrate ended with {process.returncode}: {lines[-1]}"])[0]
-
-
-async def _ensure_topics(bus_dsn: str) -> None:
-    bus = await open_bus(bus_dsn)
-    try:
-        await bus.ensure_topics(PARTITIONS)
-    finally:
-        await bus.close()

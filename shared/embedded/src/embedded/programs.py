@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
 
 from embedded.kept_secrets import KeptSecrets
 from embedded.provisioning import DatabaseAccess
 from embedded.stack_settings import LOOPBACK, StackSettings
 
 BUS = "bus"
+KAFKA = "kafka"
 SERVICES: Mapping[str, str] = {
     "gateway-ingest": "gateway_ingest",
     "ledger": "ledger",
@@ -20,20 +20,16 @@ SERVICES: Mapping[str, str] = {
 }
 """Service → its import name, which is also its database's."""
 
-DATABASES = (*SERVICES.values(), BUS)
-ROLES = tuple(f"{database}_{kind}" for database in DATABASES for kind in ("owner", "app"))
+ROLES = tuple(f"{database}_{kind}" for database in (*SERVICES.values(), BUS) for kind in ("owner", "app"))
 STOP_ORDER = (("payments-api", "demo-gateway", "gateway-ingest"), ("deployments", "ledger"), ("grid-simulator",))
-"""Who hears people and gateways ends first, whom they call ends later; PostgreSQL ends last."""
-
-BUS_SESSION_TIMEOUT_S = 3
-"""How long a killed service keeps its partitions: short, since only one of each runs here."""
+"""Who hears people and gateways ends first, whom they call ends later; the bus and PostgreSQL end last."""
 
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A process: what to run, in which (whole) environment, and where it says that it is ready."""
+    """A process: what to run, in which (whole) environment, and where (http or kafka) it says that it is ready."""
 
     name: str
     arguments: Sequence[str]
@@ -42,27 +38,26 @@ class Program:
 
 
 def programs(
-    settings: StackSettings, kept: KeptSecrets, databases: Mapping[str, DatabaseAccess]
+    settings: StackSettings, kept: KeptSecrets, environments: Mapping[str, Mapping[str, str]]
 ) -> tuple[Program, ...]:
-    """All processes but PostgreSQL, simulators first."""
+    """All processes but PostgreSQL and the bus, simulators first. ``environments``: service → what it is told."""
     return (
         _grid_simulator(settings),
         *([_demo_gateway(settings, kept)] if settings.demo_payment else []),
-        *(_service(settings, kept, databases, service) for service in SERVICES),
+        *(_service(settings, environments, service) for service in SERVICES),
     )
 
 
 def service_environment(
-    settings: StackSettings, kept: KeptSecrets, databases: Mapping[str, DatabaseAccess], service: str
+    settings: StackSettings, kept: KeptSecrets, access: DatabaseAccess, bus_url: str, service: str
 ) -> dict[str, str]:
     """What a service is told beside what the launcher was; its ``migrate`` and operators' commands need it too."""
-    access, bus = databases[SERVICES[service]], databases[BUS]
     return {
         **kept.variables,
         **UNBUFFERED,
         "DATABASE_URL": access.app_dsn,
         "MIGRATION_DATABASE_URL": access.owner_dsn,
-        "BUS_URL": f"{bus.app_dsn}?{urlencode({'session_timeout_s': BUS_SESSION_TIMEOUT_S})}",
+        "BUS_URL": bus_url,
         "HOST": LOOPBACK,
         "PORT": str(settings.ports[service]),
         "LOG_FORMAT": settings.environment.get("LOG_FORMAT") or "console",
@@ -75,13 +70,11 @@ def service_environment(
     }
 
 
-def _service(
-    settings: StackSettings, kept: KeptSecrets, databases: Mapping[str, DatabaseAccess], service: str
-) -> Program:
+def _service(settings: StackSettings, environments: Mapping[str, Mapping[str, str]], service: str) -> Program:
     return Program(
         name=service,
         arguments=(sys.executable, "-m", SERVICES[service], "serve"),
-        environment={**settings.environment, **service_environment(settings, kept, databases, service)},
+        environment={**settings.environment, **environments[service]},
         ready_url=f"{settings.url(service)}/readyz",
     )
 

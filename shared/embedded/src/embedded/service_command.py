@@ -1,6 +1,6 @@
 """Runs a service's own command (``ledger verify`` and the like) on the data of this machine's stack.
 
-Beside a running stack where there is one; else it starts PostgreSQL alone, for as long as the command takes.
+Beside a running stack where there is one; else it starts PostgreSQL and the bus, for as long as the command takes.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ async def run_service_command(service: str, arguments: Sequence[str]) -> int:
         # What the command prints is for programs too; the launcher's own words go beside it.
         stack = Stack(settings, LogLines(sys.stderr, (LAUNCHER,)))
         try:
-            databases = await stack.start_databases()
-            return await _run(service, arguments, stack.environment(service, databases))
+            environments = await stack.start_ground()
+            return await _run(service, arguments, environments[service])
         finally:
             await stack.stop()
 

@@ -34,13 +34,25 @@ POSTGRES_PORT = "POSTGRES_PORT"
 """The variable with PostgreSQL's port; without it a free one is taken at each start."""
 
 
+KAFKA_PORT = "KAFKA_PORT"
+"""The variable with Kafka's port; without it a stack takes a free one at each start."""
+
+POSTGRES_BUS, KAFKA_BUS = "postgresql", "kafka"
+"""What BUS may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """``ports`` has one for each process of PORTS, no two alike. ``environment`` is what was given, as it was."""
+    """``ports`` has one for each process of PORTS, no two alike. ``environment`` is what was given, as it was.
+
+    ``bus`` None: the one that the data folder was begun with.
+    """
 
     data_dir: Path
     ports: Mapping[str, int]
     postgres_port: int | None
+    bus: str | None
+    kafka_port: int | None
     demo_payment: bool
     marketplace: Path
     environment: Mapping[str, str] = field(repr=False)
@@ -54,11 +66,14 @@ def read_settings(environment: Mapping[str, str], folder: Path) -> StackSettings
     """Read and check; relative paths start at ``folder``. Raises SettingsError with one line."""
     ports = {process: _port(environment, variable, default) for process, (variable, default) in PORTS.items()}
     postgres_port = _port(environment, POSTGRES_PORT, 0) or None
-    _refuse_shared_ports(ports, postgres_port)
+    kafka_port = _port(environment, KAFKA_PORT, 0) or None
+    _refuse_shared_ports(ports, {POSTGRES_PORT: postgres_port, KAFKA_PORT: kafka_port})
     return StackSettings(
         data_dir=(folder / (environment.get("DATA_DIR") or DATA_DIR)).absolute(),
         ports=MappingProxyType(ports),
         postgres_port=postgres_port,
+        bus=_bus(environment),
+        kafka_port=kafka_port,
         demo_payment=_flag("DEMO_PAYMENT", environment.get("DEMO_PAYMENT") or "true"),
         marketplace=_marketplace(environment, folder),
         environment=MappingProxyType(dict(environment)),
@@ -87,15 +102,21 @@ def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
     return int(text)
 
 
-def _refuse_shared_ports(ports: Mapping[str, int], postgres_port: int | None) -> None:
+def _refuse_shared_ports(ports: Mapping[str, int], others: Mapping[str, int | None]) -> None:
     named = {variable: ports[process] for process, (variable, _) in PORTS.items()}
-    if postgres_port is not None:
-        named[POSTGRES_PORT] = postgres_port
+    named |= {variable: port for variable, port in others.items() if port is not None}
     seen: dict[int, str] = {}
     for variable, port in named.items():
         if port in seen:
             raise SettingsError(f"{seen[port]} and {variable} are both {port}; each process needs a port of its own")
         seen[port] = variable
+
+
+def _bus(environment: Mapping[str, str]) -> str | None:
+    bus = environment.get("BUS") or None
+    if bus not in (None, POSTGRES_BUS, KAFKA_BUS):
+        raise SettingsError(f"BUS must be {POSTGRES_BUS} or {KAFKA_BUS}, not {bus!r}")
+    return bus
 
 
 def _flag(variable: str, text: str) -> bool:

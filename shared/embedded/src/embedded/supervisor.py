@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import httpx
 
 from chassis.runtime import StopSignal
 from chassis.settings import SettingsError
+from embedded.kafka.probe import brokers_at
 from embedded.log_lines import LAUNCHER, LogLines
 from embedded.programs import Program
 
@@ -168,6 +170,11 @@ class Supervisor:
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    parts = urlsplit(url)
+    if parts.scheme == "kafka":
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return await asyncio.to_thread(brokers_at, parts.hostname, parts.port) > 0
     try:
         return (await client.get(url)).status_code == httpx.codes.OK
     except httpx.TransportError:

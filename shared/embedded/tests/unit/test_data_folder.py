@@ -41,6 +41,8 @@ def test_the_note_of_a_launcher_that_was_killed_is_not_believed(tmp_path: Path) 
 
     assert read_note(tmp_path) is None
     assert read_note(tmp_path / "missing") is None
+    with hold_folder(tmp_path):
+        assert read_note(tmp_path) is None, "nor is it taken for the next one's"
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from docker.errors import NotFound
 from testcontainers.core.container import DockerContainer
 
-from embedded.kafka import broker_settings, brokers_at, free_port, new_cluster_id
+from embedded.kafka import broker_settings, brokers_at, free_ports, new_cluster_id
 from testkit.engine import engine, session_labels, sweep
 
 LOOPBACK = "127.0.0.1"
@@ -45,7 +45,7 @@ class PostgresContainer:
 
     def __init__(self, image: str, settings: Mapping[str, str]) -> None:
         sweep()
-        self._port, password = free_port(), secrets.token_hex(8)
+        (self._port,), password = free_ports(1), secrets.token_hex(8)
         self.superuser_dsn = f"postgresql://{POSTGRES_USER}:{password}@{LOOPBACK}:{self._port}/postgres"
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._container = (
@@ -72,7 +72,7 @@ class KafkaContainers:
     def __init__(self, image: str, brokers: int) -> None:
         sweep()
         self._network = f"gridledger-test-{secrets.token_hex(6)}"
-        self._ports = [free_port() for _ in range(brokers)]
+        self._ports = free_ports(brokers)
         self._cluster_id = new_cluster_id()
         self._made_network = False
         self._containers = [self._broker(image, broker) for broker in range(brokers)]

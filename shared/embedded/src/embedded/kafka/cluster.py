@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from embedded.kafka.installation import KafkaError, KafkaInstallation
-from embedded.kafka.node import JVM, LOOPBACK, KafkaNode, command, free_port, new_cluster_id, prepare
+from embedded.kafka.node import JVM, LOOPBACK, KafkaNode, command, free_ports, new_cluster_id, prepare
 from embedded.kafka.probe import brokers_at
 from embedded.watchdog import Watchdog
 
@@ -25,7 +25,7 @@ LOG_NAME = "server.log"
 class KafkaProcesses:
     """``brokers`` processes that keep their data in ``folder``; broker numbers in calls start at 0.
 
-    ``ports`` are those of the brokers, free ones without. Always ``close``: until then the processes run.
+    Ports are free ones. Always ``close``: until then the processes run.
     """
 
     def __init__(
@@ -34,7 +34,6 @@ class KafkaProcesses:
         folder: Path,
         *,
         brokers: int = 1,
-        ports: Sequence[int] = (),
         settings: Mapping[str, str] | None = None,
         jvm: Sequence[str] = JVM,
     ) -> None:
@@ -42,7 +41,7 @@ class KafkaProcesses:
         self._installation = installation
         self._settings = settings
         self._jvm = jvm
-        self.nodes = _nodes(folder, ports or [free_port() for _ in range(brokers)])
+        self.nodes = _nodes(folder, brokers)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._watchdog = Watchdog()
 
@@ -123,9 +122,10 @@ class KafkaProcesses:
             time.sleep(POLL_S)
 
 
-def _nodes(folder: Path, ports: Sequence[int]) -> Sequence[KafkaNode]:
-    numbered = enumerate(ports, start=1)
-    return [KafkaNode(number, port, free_port(), folder / f"broker-{number}") for number, port in numbered]
+def _nodes(folder: Path, brokers: int) -> Sequence[KafkaNode]:
+    ports = free_ports(2 * brokers)
+    pairs = enumerate(zip(ports[:brokers], ports[brokers:], strict=True), start=1)
+    return [KafkaNode(number, port, controller, folder / f"broker-{number}") for number, (port, controller) in pairs]
 
 
 def _last_words(node: KafkaNode) -> str:

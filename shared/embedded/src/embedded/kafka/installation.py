@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,14 +42,20 @@ class KafkaInstallation:
     version: str
 
 
-def installed_kafka(deploy: Path = DEPLOY, cache: Path = CACHE) -> KafkaInstallation:
-    """Find Java, and the jars, fetching them the first time. Raises KafkaMissing with what is missing."""
+def installed_kafka(
+    deploy: Path = DEPLOY, cache: Path = CACHE, *, say: Callable[[str], None] = lambda _: None
+) -> KafkaInstallation:
+    """Find Java, and the jars, fetching them the first time. Raises KafkaMissing with what is missing.
+
+    ``say`` is told when something starts that takes a while.
+    """
     pom = deploy / "pom.xml"
     if not pom.is_file():
         raise KafkaMissing(f"Kafka needs {pom} of the project's checkout, which is not there")
     java = _java()
     jars = cache / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
     if not jars.is_dir():
+        say("fetching Kafka's jars by Maven, once")
         _fetch(pom, jars)
     return KafkaInstallation(java, jars, deploy / "log4j2.properties", _version(pom))
 
@@ -80,8 +87,11 @@ def _fetch(pom: Path, jars: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise KafkaMissing(f"Kafka's jars are not in {jars.parent} yet, and there is no program mvn to fetch them")
-    jars.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{jars.name}.", dir=jars.parent))
+    try:
+        jars.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{jars.name}.", dir=jars.parent))
+    except OSError as error:
+        raise KafkaMissing(f"Kafka's jars cannot be kept in {jars.parent}: {error.strerror}") from error
     try:
         _run_maven(maven, pom, scratch)
         scratch.chmod(0o755)

@@ -77,12 +77,12 @@ def new_cluster_id() -> str:
     return "G" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
 
 
-def free_port() -> int:
-    """A port that nobody has, out of PORTS. Raises KafkaError."""
-    for port in random.sample(PORTS, PORT_ATTEMPTS_MAX):
-        if port_is_free(port):
-            return port
-    raise KafkaError(f"no free port found for Kafka between {PORTS.start} and {PORTS.stop}")
+def free_ports(count: int) -> Sequence[int]:
+    """As many ports that nobody has, out of PORTS, no two alike. Raises KafkaError."""
+    free = [port for port in random.sample(PORTS, PORT_ATTEMPTS_MAX) if port_is_free(port)]
+    if len(free) < count:
+        raise KafkaError(f"no free ports found for Kafka between {PORTS.start} and {PORTS.stop}")
+    return free[:count]
 
 
 def port_is_free(port: int) -> bool:
