@@ -46,11 +46,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what the suite ran on, and why not on containers."""
+    """Say what the suite ran on, why not on containers, and how to repeat its order."""
     servers = [config.stash.get(_POSTGRES, "no database"), *config.stash.get(_KAFKA, {})]
     terminalreporter.write_line(f"ran on: {'; '.join(servers)}")
     for reason in refusals():
         terminalreporter.write_line(f"not in a container: {reason}")
+    seed = config.getoption("randomly_seed", default=None)
+    if seed is not None:
+        terminalreporter.write_line(f"random order: --randomly-seed={seed}")
 
 
 @pytest.fixture(scope="session")
