@@ -19,7 +19,7 @@ export UV_LINK_MODE ?= copy
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help run kafka demo check test fmt bench bench-ledger bench-ingest lock images test-compose test-manifests clean install
+.PHONY: help run kafka demo check test fmt bench bench-ledger bench-ingest bench-scale lock images test-compose test-manifests clean install
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ bench-ledger: $(STAMP) ## purchases through the ledger's engine against plain in
 
 bench-ingest: $(STAMP) ## signed webhooks over HTTP against a bare FastAPI
 	$(BIN)/python bench/ingest/run.py
+
+bench-scale: $(STAMP) ## one, two and four replicas on Kafka, and replicas that come and go; ten minutes, needs Java
+	$(BIN)/python bench/scale/run.py
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements.lock, and into each image's own
 	$(BIN)/uv lock --upgrade --quiet

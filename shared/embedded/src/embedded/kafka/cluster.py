@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +25,8 @@ LOG_NAME = "server.log"
 class KafkaProcesses:
     """``brokers`` processes that keep their data in ``folder``; broker numbers in calls start at 0.
 
-    Ports are free ones. Always ``close``: until then the processes run.
+    Ports are free ones. ``settings`` answers a broker's properties that win over ours, ``passwords`` are those of
+    users for SCRAM-SHA-512. Always ``close``: until then the processes run.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class KafkaProcesses:
         folder: Path,
         *,
         brokers: int = 1,
-        settings: Mapping[str, str] | None = None,
+        settings: Callable[[KafkaNode], Mapping[str, str]] = lambda _: {},
+        passwords: Mapping[str, str] | None = None,
         jvm: Sequence[str] = JVM,
     ) -> None:
         self.version = installation.version
         self._installation = installation
         self._settings = settings
+        self._passwords = passwords
         self._jvm = jvm
         self.nodes = _nodes(folder, brokers)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -55,7 +58,10 @@ class KafkaProcesses:
         cluster_id = new_cluster_id()
         with ThreadPoolExecutor(len(self.nodes)) as formatting:
             prepared = formatting.map(
-                lambda node: prepare(self._installation, node, self.nodes, cluster_id, self._settings), self.nodes
+                lambda node: prepare(
+                    self._installation, node, self.nodes, cluster_id, self._settings(node), self._passwords
+                ),
+                self.nodes,
             )
             list(prepared)
         for broker in range(len(self.nodes)):

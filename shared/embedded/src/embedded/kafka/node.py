@@ -13,6 +13,7 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from embedded.kafka.installation import KafkaError, KafkaInstallation
@@ -54,17 +55,19 @@ def prepare(
     cluster: Sequence[KafkaNode],
     cluster_id: str,
     settings: Mapping[str, str] | None = None,
+    passwords: Mapping[str, str] | None = None,
 ) -> None:
     """Write the node's properties and format its storage if that was never done. Raises KafkaError.
 
-    ``settings`` are properties that win over ours. ``cluster_id`` only matters to a storage that is not formatted yet.
+    ``settings`` are properties that win over ours. ``cluster_id`` and ``passwords`` (of users, for SCRAM-SHA-512) only
+    matter to a storage that is not formatted yet.
     """
     node.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     values = {**_properties(node, cluster), **(settings or {})}
     lines = (f"{name}={value}\n" for name, value in values.items())
     (node.folder / "server.properties").write_text("".join(lines), encoding="utf-8")
     if not (node.folder / "data" / "meta.properties").exists():
-        _format(installation, node, cluster_id)
+        _format(installation, node, cluster_id, passwords or {})
 
 
 def command(installation: KafkaInstallation, node: KafkaNode, jvm: Sequence[str] = JVM) -> tuple[str, ...]:
@@ -135,11 +138,12 @@ def _properties(node: KafkaNode, cluster: Sequence[KafkaNode]) -> Mapping[str, s
     }
 
 
-def _format(installation: KafkaInstallation, node: KafkaNode, cluster_id: str) -> None:
+def _format(installation: KafkaInstallation, node: KafkaNode, cluster_id: str, passwords: Mapping[str, str]) -> None:
     properties = str(node.folder / "server.properties")
+    users = (("--add-scram", f"SCRAM-SHA-512=[name={name},password={said}]") for name, said in passwords.items())
     tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", cluster_id)
     formatted = subprocess.run(  # noqa: S603 - our own fixed program
-        [*_java(installation, SMALL_JVM), *tool, "--config", properties],
+        [*_java(installation, SMALL_JVM), *tool, "--config", properties, *chain.from_iterable(users)],
         capture_output=True,
         text=True,
         check=False,

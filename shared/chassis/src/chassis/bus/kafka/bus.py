@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from chassis.bus.kafka.address import KafkaAddress, read_address
 from chassis.bus.kafka.consumer import KafkaConsumer
 from chassis.bus.kafka.errors import kafka_errors
-from chassis.bus.kafka.options import REQUEST_MAX_BYTES, common_options
+from chassis.bus.kafka.options import REQUEST_MAX_BYTES, REQUEST_TIMEOUT_MS, common_options
 from chassis.bus.kafka.producer import KafkaProducer
 from chassis.bus.port import PartitionCountMismatch
 from contracts.topics import DEAD_LETTER_SUFFIX
@@ -41,6 +42,9 @@ class KafkaBus:
     async def connect(cls, url: str) -> KafkaBus:
         """The bus that the URL names, after a broker answered. Raises SettingsError, OperationalError."""
         bus = cls(read_address(url))
+        with kafka_errors("connecting"):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await _knock(bus._address)
         async with bus._administrator():
             return bus
 
@@ -91,6 +95,22 @@ class KafkaBus:
             with kafka_errors("closing"):
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     await administrator.close()
+
+
+async def _knock(address: KafkaAddress) -> None:
+    """Raises what stands between us and the last broker, if it is so for all: the client itself would not tell."""
+    options = address.connection_options()
+    refusals: list[Exception] = []
+    for server in options.pop("bootstrap_servers"):
+        host, _, port = server.rpartition(":")
+        try:
+            connection = await create_conn(host, int(port), request_timeout_ms=REQUEST_TIMEOUT_MS, **options)
+        except (KafkaError, OSError, TimeoutError) as error:
+            refusals.append(error)
+        else:
+            connection.close()
+            return
+    raise refusals[-1]
 
 
 def topic_settings(topic: str, replicas: int) -> dict[str, str]:
