@@ -144,12 +144,23 @@ async def test_the_deadline_is_seen_in_the_lease(house: Any) -> None:
     await requested(house, "d-1")
     (lease,) = await claim(house, "one")
     assert (lease.overdue, lease.teardown_reason) == (False, None)
-    assert 0 < lease.age_s < 60
     await desk(house).record(lease, None, TearDown("because"))
     await house.fetch("UPDATE grid_jobs SET deadline_at = clock_timestamp()")
     await house.fetch(EXPIRE)
     (lease,) = await claim(house, "two")
     assert (lease.overdue, lease.teardown_reason) == (True, "because")
+
+
+@pytest.mark.asyncio
+async def test_age_counts_from_the_first_work_not_from_the_queue(house: Any) -> None:
+    await requested(house, "d-1")
+    await house.fetch("UPDATE grid_jobs SET created_at = created_at - interval '1 hour'")
+    (lease,) = await claim(house, "one")
+    assert 0 <= lease.age_s < 60
+    await desk(house).record(lease, None, Again(0))
+    await house.fetch("UPDATE grid_jobs SET begun_at = begun_at - interval '1 hour'")
+    (lease,) = await claim(house, "one")
+    assert 3600 <= lease.age_s < 3660
 
 
 class StuckGrid:

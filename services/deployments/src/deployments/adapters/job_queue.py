@@ -21,7 +21,7 @@ INSERT INTO grid_jobs (deployment_id, deadline_at) VALUES ($1, clock_timestamp()
 _CLAIM = """
 UPDATE grid_jobs AS j
 SET lease_epoch = j.lease_epoch + 1, lease_owner = $1, attempts = j.attempts + 1,
-    lease_until = clock_timestamp() + make_interval(secs => $2)
+    lease_until = clock_timestamp() + make_interval(secs => $2), begun_at = coalesce(j.begun_at, clock_timestamp())
 FROM (
     SELECT id FROM grid_jobs
     WHERE status = 'open' AND run_after <= clock_timestamp()
@@ -30,7 +30,7 @@ FROM (
 ) AS due
 WHERE j.id = due.id
 RETURNING j.id, j.deployment_id, j.lease_epoch, j.attempts, j.deadline_at <= clock_timestamp() AS overdue,
-          extract(epoch FROM clock_timestamp() - j.created_at)::float8 AS age_s, j.teardown_reason
+          extract(epoch FROM clock_timestamp() - j.begun_at)::float8 AS age_s, j.teardown_reason
 """
 _RENEW = """
 UPDATE grid_jobs SET lease_until = clock_timestamp() + make_interval(secs => $3)

@@ -78,7 +78,7 @@ class Lease:
     """A job in a worker's hands. ``epoch`` is checked at every write: an older one writes nothing.
 
     ``attempts`` counts the tries since the grid last answered, this one included; ``overdue`` says that the hard
-    deadline has passed, ``age_s`` how long the job is there; a job with a ``teardown_reason`` only destroys.
+    deadline has passed, ``age_s`` how long ago it was first worked on; a job with a ``teardown_reason`` only destroys.
     """
 
     job_id: int
