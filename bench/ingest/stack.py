@@ -32,6 +32,8 @@ STOP_TIMEOUT_S = 30.0
 @contextmanager
 def databases(folder: Path) -> Iterator[Mapping[str, DatabaseAccess]]:
     """The service's database and the bus, migrated."""
+    # As root, PostgreSQL runs as another user, who must be able to walk in; else its data would be kept elsewhere.
+    folder.chmod(0o755)
     server = PostgresServer(folder / "postgres")
     info = server.start()
     try:

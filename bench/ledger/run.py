@@ -203,6 +203,8 @@ def main() -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gridledger-bench-") as folder:
+        # As root, PostgreSQL runs as another user, who must be able to walk in; else its data would be kept elsewhere.
+        Path(folder).chmod(0o755)
         server = PostgresServer(Path(folder) / "postgres")
         info = server.start()
         try:

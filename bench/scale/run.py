@@ -42,11 +42,17 @@ async def stack(bus: str) -> AsyncIterator[tuple[Fleet, Mapping[str, Any]]]:
     """Fresh databases and a fresh bus: no round finds what another left."""
     async with AsyncExitStack() as exits:
         name = exits.enter_context(tempfile.TemporaryDirectory(prefix="gridledger-bench-", ignore_cleanup_errors=True))
-        folder = Path(name)
+        folder = _walked_into(Path(name))
         bus_url = await exits.enter_async_context(_kafka(folder / "kafka")) if bus == "kafka" else None
         made, connections = await exits.enter_async_context(fleet(folder, bus_url))
         await make_topics(made.bus_url)
         yield made, connections
+
+
+def _walked_into(folder: Path) -> Path:
+    """As root, PostgreSQL runs as another user, who must be able to walk in; else its data would be kept elsewhere."""
+    folder.chmod(0o755)
+    return folder
 
 
 @asynccontextmanager
@@ -128,7 +134,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--webhooks", type=int, default=10_000, help="per round")
     parser.add_argument("--payments", type=int, default=40_000, help="per round")
-    parser.add_argument("--deployments", type=int, default=600, help="per round")
+    parser.add_argument("--deployments", type=int, default=1_200, help="per round")
     parser.add_argument("--bus", choices=("kafka", "postgresql"), default="kafka")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--churn-s", type=float, default=20.0, help="how long replicas come and go")

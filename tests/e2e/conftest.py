@@ -32,6 +32,7 @@ from testkit.waiting_for import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STRIPE_SECRET = "whsec_x"
+ADMIN_TOKEN = "admin-token-of-the-tests"
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
 RETRY_S = 0.1
@@ -156,6 +157,12 @@ def kafka_stack(plain_kafka: None, new_stack: Callable[..., LaunchedStack]) -> L
 
 
 @pytest.fixture(scope="session")
+def gateways_stack(new_stack: Callable[..., LaunchedStack]) -> LaunchedStack:
+    """One that asks gateways about open payments at once."""
+    return running(new_stack(BUS="postgresql", FOLLOW_AFTER_S="1", FOLLOW_EVERY_S="1", ADMIN_TOKEN=ADMIN_TOKEN))
+
+
+@pytest.fixture(scope="session")
 def plain_kafka() -> None:
     """Skips, but in CI, where Kafka cannot run as a plain process."""
     try:
@@ -272,6 +279,15 @@ async def all_ready(stack: LaunchedStack, http: httpx.AsyncClient) -> bool:
 async def visitor(stack: LaunchedStack, http: httpx.AsyncClient) -> Visitor:
     """A person who was never here before, signed in. Comes once everything is up: an earlier test may have killed."""
     person = Visitor(http, stack, f"visitor-{secrets.token_hex(4)}")
+    await person.everything_is_up()
+    await person.sign_in()
+    return person
+
+
+@pytest_asyncio.fixture
+async def gateways_visitor(gateways_stack: LaunchedStack, http: httpx.AsyncClient) -> Visitor:
+    """Somebody new on ``gateways_stack``, signed in."""
+    person = Visitor(http, gateways_stack, f"visitor-{secrets.token_hex(4)}")
     await person.everything_is_up()
     await person.sign_in()
     return person

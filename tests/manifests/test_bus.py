@@ -10,6 +10,7 @@ from chassis.bus.kafka.bus import IN_SYNC, REPLICAS, RETENTION_MS, topic_setting
 from chassis.bus.kafka.options import REQUEST_MAX_BYTES
 from contracts.topics import DEPLOYMENTS, LEDGER, PARTITIONS, PAYMENTS, dead_letter_topic
 from deployments.entrypoints.bus.handlers import GROUP as DEPLOYMENTS_GROUP
+from gateway_ingest.entrypoints.bus.handlers import GROUP as INGEST_GROUP
 from ledger.adapters.books import GROUP as LEDGER_GROUP
 from ledger.entrypoints.bus.consumer import TOPICS as LEDGER_TOPICS
 from payments_api.entrypoints.bus.handlers import GROUP as PAYMENTS_API_GROUP
@@ -18,10 +19,12 @@ pytestmark = pytest.mark.manifests
 
 # From the design: who hears what, in which group, and who says what.
 HEARS = {
+    INGEST_GROUP: {PAYMENTS},
     LEDGER_GROUP: set(LEDGER_TOPICS),
     DEPLOYMENTS_GROUP: {DEPLOYMENTS},
     PAYMENTS_API_GROUP: {PAYMENTS, LEDGER, DEPLOYMENTS},
 }
+SCALED_BY_LAG = set(HEARS) - {INGEST_GROUP}  # by CPU: what it hears is little, webhooks are much
 SAYS = {
     "gateway-ingest": {PAYMENTS},
     "ledger": {LEDGER, DEPLOYMENTS},
@@ -93,7 +96,7 @@ def test_brokers_are_strict(manifests: Any) -> None:
 def test_users_may_do_what_their_service_does(manifests: Any) -> None:
     users = manifests.of("KafkaUser")
     assert {name: may(user) for name, user in users.items() if name != "keda"} == {name: needed(name) for name in SAYS}
-    looks = {("topic", "*", "Describe")} | {("group", group, "Describe") for group in HEARS}
+    looks = {("topic", "*", "Describe")} | {("group", group, "Describe") for group in SCALED_BY_LAG}
     assert may(users["keda"]) == looks
 
 
@@ -113,7 +116,7 @@ def test_everything_of_strimzi_belongs_to_the_cluster(manifests: Any) -> None:
 
 def test_who_hears_is_scaled_by_the_lag_of_all_it_hears(production: Any) -> None:
     scalers = production.of("ScaledObject")
-    assert set(scalers) == set(HEARS)
+    assert set(scalers) == SCALED_BY_LAG
     for name, scaler in scalers.items():
         lags = [trigger["metadata"] for trigger in scaler["spec"]["triggers"] if trigger["type"] == "kafka"]
         assert {lag["topic"] for lag in lags} == HEARS[name]

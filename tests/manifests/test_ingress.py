@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from gateway_ingest.entrypoints.http.webhooks import PATHS as GATEWAYS_PATHS
+from gateway_ingest.bootstrap.gateways import PATHS as GATEWAYS_PATHS
 from payments_api.entrypoints.http.api import make_app
 from payments_api.entrypoints.http.webhooks import PATHS as FORWARDED_PATHS
 
@@ -30,7 +30,7 @@ def routed(manifests: Any, path: str) -> str | None:
 
 def paths_of_payments_api() -> set[str]:
     """No route is called, so that what they are made of may be anything."""
-    app = make_app(MagicMock(settings=SimpleNamespace(demo_payment=True)))
+    app = make_app(MagicMock(settings=SimpleNamespace(demo_payment=True, admin_token=None)))
     return {*app.openapi()["paths"], *(route.path for route in app.routes if hasattr(route, "path"))}
 
 

@@ -74,8 +74,9 @@ def arrows(overlay: str) -> set[Arrow]:
 
 
 def production_arrows() -> set[Arrow]:
-    grid, backups = ("deployments", ANYWHERE_OUTSIDE, 443), ("postgres", ANYWHERE_OUTSIDE, 443)
-    return {grid, backups, ("kafka", INTERFACE, 443), ("kafka", INTERFACE, 6443)}
+    leaving = ("deployments", "payments-api", "gateway-ingest", "postgres")
+    outside = {(who, ANYWHERE_OUTSIDE, 443) for who in leaving}
+    return outside | {("kafka", INTERFACE, 443), ("kafka", INTERFACE, 6443)}
 
 
 def dev_arrows() -> set[Arrow]:

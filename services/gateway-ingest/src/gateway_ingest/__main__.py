@@ -1,6 +1,6 @@
 """``python -m gateway_ingest serve | api | worker | migrate | quarantine | event``.
 
-serve is api and worker in one process: webhooks are heard, and the outbox is published.
+serve is api and worker in one process: webhooks are heard, the outbox is published, chains are watched.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ import argparse
 import sys
 
 from chassis import runtime
+from chassis.bus import Bus
+from chassis.errors import OperationalError
 from chassis.http import serve_http
+from chassis.inbox import run_inbox_pruning
 from chassis.logging import configure_logging
 from chassis.runtime import StopSignal, Task
 from chassis.settings import load
 from chassis.starting import migrate_database
+from contracts.topics import PARTITIONS
 from gateway_ingest.bootstrap import MIGRATIONS, Service, build
 from gateway_ingest.entrypoints import commands
+from gateway_ingest.entrypoints.bus.handlers import make_consumer
 from gateway_ingest.entrypoints.http.app import create
 from gateway_ingest.settings import IngestSettings
 
@@ -27,7 +32,7 @@ def _arguments() -> argparse.Namespace:
     modes = parser.add_subparsers(dest="mode", required=True)
     modes.add_parser("serve", help="hear webhooks and publish what was paid")
     modes.add_parser("api", help="only hear webhooks")
-    modes.add_parser("worker", help="only publish")
+    modes.add_parser("worker", help="only publish, and watch chains")
     modes.add_parser("migrate", help="bring the database's tables up to date")
     quarantine = modes.add_parser("quarantine", help="list the genuine webhooks that make no sense to us")
     quarantine.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -50,20 +55,46 @@ async def _main(arguments: argparse.Namespace) -> int:
             return await commands.event(settings, arguments.gateway, arguments.event_id)
         case mode:
             async with build(settings) as service:
-                return await runtime.run(settings.service, _tasks(service, mode))
+                return await runtime.run(settings.service, tasks_of(service, mode))
 
 
-def _tasks(service: Service, mode: str) -> dict[str, Task]:
+def tasks_of(service: Service, mode: str) -> dict[str, Task]:
+    """What runs in this mode, by name."""
+
     async def http(stop: StopSignal) -> None:
         await serve_http(create(service), service.settings.host, service.settings.port, stop)
 
-    tasks: dict[str, Task] = {"http": http, "relay": service.relay}
     match mode:
         case "api":
-            del tasks["relay"]
+            return {"http": http}
         case "worker":
-            del tasks["http"]
-    return tasks
+            return _background(service)
+        case _:
+            return {"http": http, **_background(service)}
+
+
+def _background(service: Service) -> dict[str, Task]:
+    """Publishing; and where a network has a node, hearing of addresses and watching it."""
+    tasks: dict[str, Task] = {"relay": service.relay}
+    if not service.watchers:
+        return tasks
+
+    async def hear(bus: Bus, stop: StopSignal) -> bool:
+        try:
+            await bus.ensure_topics(PARTITIONS)
+        except OperationalError:
+            return False
+        await make_consumer(service, bus).run(stop)
+        return True
+
+    async def deposits(stop: StopSignal) -> None:
+        await service.on_bus(hear, stop)
+
+    async def inbox(stop: StopSignal) -> None:
+        await run_inbox_pruning(service.pool, stop)
+
+    watching = {f"watch-{network}": watcher.run for network, watcher in service.watchers.items()}
+    return {**tasks, "deposits": deposits, "inbox-pruning": inbox, **watching}
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ async def test_a_value_that_the_database_refuses_does_not_hurt_its_neighbours(op
 
 def _received(gateway: Any, number: int) -> Any:
     body = json.dumps(gateway.event(number)).encode()
-    return gateway.service.intake._understand(gateway.service.gateways[stripe.NAME], body)
+    return gateway.service.intake._received(stripe.NAME, stripe.read(json.loads(body)), body)
 
 
 @pytest.mark.asyncio
@@ -136,15 +136,15 @@ async def test_a_full_queue_is_503(open_gateway: Any, ingest_database: DatabaseA
         small = Intake(intake._store, gateway.clock, queue_max_items=2)
         body = json.dumps(gateway.event(5)).encode()
         from_stripe = gateway.service.gateways[stripe.NAME]
-        header = _signed(gateway, body)
+        headers = [(stripe.SIGNATURE_HEADER, _signed(gateway, body))]
         async with blocker.transaction():
             await blocker.execute("LOCK TABLE raw_events IN EXCLUSIVE MODE")
-            first = asyncio.create_task(small.take(from_stripe, header, body))
+            first = asyncio.create_task(small.take(from_stripe, headers, body))
             await eventually(lambda: small._commit._flushing is not None and not small._commit._waiting)
-            waiting = [asyncio.create_task(small.take(from_stripe, header, body)) for _ in range(2)]
+            waiting = [asyncio.create_task(small.take(from_stripe, headers, body)) for _ in range(2)]
             await eventually(lambda: len(small._commit._waiting) == 2)
             with pytest.raises(OperationalError, match="too many"):
-                await small.take(from_stripe, header, body)
+                await small.take(from_stripe, headers, body)
         assert await asyncio.gather(first, *waiting) == [Outcome.NEW, Outcome.REPEAT, Outcome.REPEAT]
     await blocker.close()
 

@@ -123,7 +123,7 @@ async def test_from_webhook_to_bus(make_database: DatabaseFactory) -> None:
     ingest = make_database("gateway_ingest")
     bus = make_database("bus", migrations=BUS_MIGRATIONS)
     env = environment(ingest, bus.app_dsn, free_port())
-    assert (await command(env, "migrate"))[:2] == (0, "0001_gateway_ingest\n")
+    assert (await command(env, "migrate"))[:2] == (0, "0001_gateway_ingest\n0002_deposits\n")
     assert (await command(env, "migrate"))[:2] == (0, "up to date\n")
     async with serving(env) as http:
         for number, amount in ((1, 2500), (2, -1)):

@@ -34,6 +34,7 @@ async def test_a_payment_is_kept_and_to_be_published(open_gateway: Any) -> None:
                 "reference": reference,
                 "user_id": "alice",
                 "metadata": metadata,
+                "worth": None,
             }
         ]
         row = (await gateway.rows("SELECT topic, key FROM outbox"))[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -217,9 +218,11 @@ JSON = st.recursive(
 )
 KEYS = (
     "id", "amount_received", "amount_total", "amount_refunded", "currency", "metadata", "payment_intent",
-    "payment_status", "last_payment_error",
+    "payment_status", "last_payment_error", "amount", "status", "reason", "failure_reason", "cancellation_reason",
+    "client_reference_id", "charge", "balance_transaction", "balance_transactions", "fee",
 )  # fmt: skip
-SUBJECTS = st.dictionaries(st.sampled_from(KEYS), JSON | st.sampled_from(["pi_1", "usd", "paid", 2500]), max_size=9)
+VALUES = ["pi_1", "usd", "paid", 2500, "lost", "failed"]
+SUBJECTS = st.dictionaries(st.sampled_from(KEYS), JSON | st.sampled_from(VALUES), max_size=9)
 EVENTS = st.fixed_dictionaries(
     {},
     optional={
@@ -240,5 +243,6 @@ def test_no_json_is_more_than_odd(value: Any) -> None:
         assert len(content_hash(reading)) == 32
         assert reading.event_id is None or "\u0000" not in reading.event_id
         assert "\u0000" not in reading.event_type
+        assert all(len(content_hash(replace(reading, finding=fee))) == 32 for fee in reading.besides)
         if isinstance(reading.finding, Confirmed):
             assert 0 < reading.finding.received.units < 10**16

@@ -30,7 +30,7 @@ from ledger.domain.conversion import CreditTerms
 from ledger.domain.events import EVENT_TYPES
 from ledger.projections.balances import BooksReader
 from ledger.projections.journal import JournalProjection
-from ledger.settings import LedgerSettings, credit_terms
+from ledger.settings import LedgerSettings
 
 POOL_MAX = 12
 """The engine, its retries, the projector, two relays, the consumer, and reads over HTTP."""
@@ -56,7 +56,7 @@ class Parts:
 @asynccontextmanager
 async def open_parts(settings: LedgerSettings) -> AsyncIterator[Parts]:
     """Everything connected. Raises SettingsError with one line when the start is in vain."""
-    terms = credit_terms(settings.marketplace_config)
+    terms = settings.terms()
     pool = await connect_database(settings, min_size=2, max_size=POOL_MAX)
     try:
         bus = await connect_bus(settings)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +24,14 @@ class LedgerSettings(ServiceSettings):
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on")] = 8002
     batch_max: Annotated[int, Field(ge=1, le=10_000, description="Commands per transaction")] = 1_000
     queue_max: Annotated[int, Field(ge=1, description="Commands that may wait; beyond, callers get 503")] = 20_000
+    reversal_of_spent: Annotated[
+        Literal["debt", "forgive"],
+        Field(description="What a refund finds spent: it becomes a debt, or is forgiven. Disputes always make debts"),
+    ] = "debt"
+
+    def terms(self) -> CreditTerms:
+        """What credits cost, and what is done about those that a refund finds spent. Raises SettingsError."""
+        return replace(credit_terms(self.marketplace_config), forgives_spent=self.reversal_of_spent == "forgive")
 
 
 def credit_terms(marketplace: Path) -> CreditTerms:

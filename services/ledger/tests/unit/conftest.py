@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ledger.domain.commands import Command, CreditPayment, KeepQuote
+from ledger.domain.commands import Command, CreditPayment, KeepQuote, Worth
 from ledger.domain.conversion import CreditTerms
 from ledger.domain.deciding import apply, decide
 from ledger.domain.decision import Decision
@@ -31,7 +31,8 @@ TERMS = CreditTerms("TFC/2", {"USD/2": Fraction(1), "KES/2": Fraction(1, 130), "
 class Story:
     """One ledger in memory. Each ``when`` is answered by one ``then…``."""
 
-    def __init__(self) -> None:
+    def __init__(self, terms: CreditTerms = TERMS) -> None:
+        self.terms = terms
         self.books = Books()
         self.log: list[LedgerEvent] = []
         self._command: Command | None = None
@@ -40,7 +41,7 @@ class Story:
     def given(self, *commands: Command) -> Story:
         """These commands were accepted, each with an effect."""
         for command in commands:
-            decision = decide(self.books, TERMS, command)
+            decision = decide(self.books, self.terms, command)
             assert decision.events, f"{command} had no effect: {decision.no_effect}"
             self._take(command, decision)
         return self
@@ -129,7 +130,7 @@ class Story:
         assert self._command is not None, "there is no command to answer"
         command, self._command = self._command, None
         before = self.picture()
-        decision = decide(self.books, TERMS, command)
+        decision = decide(self.books, self.terms, command)
         assert self.picture() == before, "deciding changed the books"
         return command, decision
 
@@ -195,15 +196,22 @@ class Speaker:
         ours: str | None = None,
         asset: str = "USD/2",
         hours: float = 0,
+        worth: Worth | None = None,
     ) -> CreditPayment:
-        return CreditPayment("stripe", payment_id, received, asset, NOON + timedelta(hours=hours), by, ours)
+        return CreditPayment("stripe", payment_id, received, asset, NOON + timedelta(hours=hours), by, ours, worth)
 
     @staticmethod
     def quote(
-        *, price: int = 2500, promised: int = 2500, bonus: int = 250, ours: str = "QREF1", to: str = "alice"
+        *,
+        price: int = 2500,
+        promised: int = 2500,
+        bonus: int = 250,
+        ours: str = "QREF1",
+        to: str = "alice",
+        asset: str = "USD/2",
     ) -> KeepQuote:
         """Good for an hour after noon."""
-        return KeepQuote(ours, to, "stripe", price, "USD/2", promised, bonus, NOON + timedelta(hours=1))
+        return KeepQuote(ours, to, "stripe", price, asset, promised, bonus, NOON + timedelta(hours=1))
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ async def published(shop: Shop, topic: str) -> list[Any]:
         ("-1", "not_positive"),
         ('"abc"', "not_a_number"),
         ("true", "not_a_number"),
-        ("null", "not_a_number"),
+        ("null", "missing"),
         ("[]", "not_a_number"),
         ("1.001", "too_many_decimals"),
         ("10000000000000", "too_large"),
@@ -108,10 +108,10 @@ async def test_amounts_are_exact(shop: Shop, amount: str) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code", "field"),
     [
-        ({"gateway": "stripe"}, 501, "not_implemented", None),
-        ({"gateway": "clickpesa"}, 501, "not_implemented", None),
-        ({"gateway": "bank"}, 501, "not_implemented", None),
-        ({"gateway": "crypto"}, 501, "not_implemented", None),
+        ({"gateway": "stripe"}, 422, "gateway_not_configured", "gateway"),
+        ({"gateway": "clickpesa"}, 422, "gateway_not_configured", "gateway"),
+        ({"gateway": "bank"}, 422, "gateway_not_configured", "gateway"),
+        ({"gateway": "crypto"}, 422, "gateway_not_configured", "gateway"),
         ({"gateway": "paypal"}, 422, "unknown_gateway", "gateway"),
         ({"currency": "XYZ"}, 422, "unknown_currency", "currency"),
         ({"gateway": "\u0000"}, 422, "unknown_gateway", "gateway"),

@@ -145,11 +145,11 @@ async def test_the_catalogue_is_public(shop: Shop) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_unknown_service_is_404_and_a_card_not_here_yet(shop: Shop) -> None:
+async def test_an_unknown_service_is_404_and_a_card_needs_stripe(shop: Shop) -> None:
     headers = await shop.sign_in()
     for body, status, code in (
         ({"service_id": "nothing", "payment_method": "TFC"}, 404, "unknown_service"),
-        ({"service_id": "web-server", "payment_method": "Stripe"}, 501, "not_implemented"),
+        ({"service_id": "web-server", "payment_method": "Stripe"}, 422, "gateway_not_configured"),
         ({"service_id": "web-server", "payment_method": "Gold"}, 422, "literal_error"),
     ):
         answer = await shop.http.post("/api/marketplace/buy-now", headers=headers, json=body)

@@ -9,23 +9,25 @@ from typing import Any
 import pytest
 
 from payments_api.domain import events
-from payments_api.domain.payment import (
+from payments_api.domain.deciding import (
+    Expire,
     Initiate,
     OpenCheckout,
-    Payment,
     PaymentError,
     ReportCredited,
+    ReportDisputed,
     ReportFailedAttempt,
     ReportReversed,
+    ReportSeen,
     decide,
-    evolve,
 )
+from payments_api.domain.payment import STATUSES, Payment, evolve
 from payments_api.domain.quotes import Quote
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 QUOTE = Quote("USD/2", 2500, "TFC/2", 2500, 0, NOW)
-INITIATE = Initiate("alice", "GL0000000000000X", "demo", QUOTE)
-CREDITED = ReportCredited("USD/2", 2500, "TFC/2", 2500, "quote")
+INITIATE = Initiate("alice", "GL0000000000000X", "demo", QUOTE, "USD/2", 2500)
+CREDITED = ReportCredited("USD/2", 2500, "TFC/2", 2500, "quote", "p1")
 FAILED = ReportFailedAttempt("declined", "no luck")
 
 
@@ -73,15 +75,75 @@ def test_what_was_credited_is_not_called_failed_afterwards() -> None:
 
 
 def test_refunds_are_cumulative_targets() -> None:
-    partly = after(INITIATE, CREDITED, ReportReversed("USD/2", 1000))
-    assert (partly.status, partly.refunded_total) == ("confirmed", 1000)
-    assert decide(partly, ReportReversed("USD/2", 1000), NOW) == ()
-    assert decide(partly, ReportReversed("USD/2", 400), NOW) == ()
-    assert after(INITIATE, CREDITED, ReportReversed("USD/2", 2500)).status == "refunded"
+    partly = after(INITIATE, CREDITED, ReportReversed("USD/2", 1000, "p1"))
+    assert (partly.status, partly.refunded_total) == ("partially_refunded", 1000)
+    assert decide(partly, ReportReversed("USD/2", 1000, "p1"), NOW) == ()
+    assert decide(partly, ReportReversed("USD/2", 400, "p1"), NOW) == ()
+    assert after(INITIATE, CREDITED, ReportReversed("USD/2", 2500, "p1")).status == "refunded"
 
 
 def test_the_order_of_news_does_not_matter() -> None:
-    news = [CREDITED, ReportReversed("USD/2", 1000), ReportReversed("USD/2", 2500), FAILED]
+    news = [CREDITED, ReportReversed("USD/2", 1000, "p1"), ReportReversed("USD/2", 2500, "p1"), FAILED]
     for order in permutations(news):
         state = after(INITIATE, *order, *order)
         assert (state.status, state.credited, state.refunded_total) == ("refunded", 2500, 2500), order
+
+
+SEEN = ReportSeen("p1", "unconfirmed", 1, 3)
+OPENED, WON, LOST = (ReportDisputed("dp_1", state, "USD/2", 2500) for state in ("opened", "won", "lost"))
+
+
+@pytest.mark.parametrize(
+    ("commands", "status"),
+    [
+        ([], "initiated"),
+        ([SEEN], "pending"),
+        ([SEEN, ReportSeen("p1", "withdrawn")], "initiated"),
+        ([FAILED], "failed"),
+        ([FAILED, SEEN], "pending"),
+        ([Expire()], "expired"),
+        ([SEEN, Expire()], "pending"),
+        ([Expire(), CREDITED], "confirmed"),
+        ([ReportCredited("USD/2", 2000, "TFC/2", 2000, "underpaid", "p1")], "underpaid"),
+        ([ReportCredited("USD/2", 3000, "TFC/2", 3000, "overpaid", "p1")], "overpaid"),
+        ([ReportCredited("USD/2", 2500, "TFC/2", 2500, "expired", "p1")], "confirmed"),
+        ([CREDITED, ReportReversed("USD/2", 1, "p1")], "partially_refunded"),
+        ([CREDITED, ReportReversed("USD/2", 2500, "p1")], "refunded"),
+        ([CREDITED, OPENED], "disputed"),
+        ([CREDITED, OPENED, WON], "won"),
+        ([CREDITED, OPENED, LOST], "lost"),
+    ],
+)
+def test_the_status_follows_from_what_happened(commands: list[Any], status: str) -> None:
+    assert after(INITIATE, *commands).status == status
+    assert status in STATUSES
+
+
+def test_pieces_add_up() -> None:
+    first = ReportCredited("USD/2", 1000, "TFC/2", 1000, "underpaid", "a")
+    rest = ReportCredited("USD/2", 1500, "TFC/2", 1500, "topped_up", "b")
+    state = after(INITIATE, first, first, rest)
+    assert (state.status, state.received_total, state.credited) == ("confirmed", 2500, 2500)
+    partly = after(INITIATE, first, rest, ReportReversed("USD/2", 1000, "a"))
+    assert (partly.status, partly.refunded_total) == ("partially_refunded", 1000)
+
+
+def test_what_came_back_lowers_what_is_gone() -> None:
+    gone = after(INITIATE, CREDITED, ReportReversed("USD/2", 1000, "p1"))
+    assert decide(gone, ReportReversed("USD/2", 0, "p1"), NOW) == ()
+    back = after(
+        INITIATE, CREDITED, ReportReversed("USD/2", 1000, "p1"), ReportReversed("USD/2", 0, "p1", came_back=True)
+    )
+    assert (back.status, back.refunded_total) == ("confirmed", 0)
+
+
+def test_the_end_of_a_dispute_is_final() -> None:
+    assert decide(after(INITIATE, CREDITED, LOST), OPENED, NOW) == ()
+    assert decide(after(INITIATE, CREDITED, OPENED), OPENED, NOW) == ()
+
+
+def test_a_payment_that_is_over_is_not_seen_again_but_its_money_is_taken() -> None:
+    over = after(INITIATE, ReportFailedAttempt("canceled", "", is_over=True))
+    assert (over.status, over.is_open, over.failure_reason) == ("failed", False, "canceled")
+    assert decide(over, SEEN, NOW) == ()
+    assert after(INITIATE, ReportFailedAttempt("canceled", "", is_over=True), CREDITED).status == "confirmed"

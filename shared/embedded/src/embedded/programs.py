@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from embedded.gateway_simulators import STRIPE_PATH
 from embedded.kept_secrets import KeptSecrets
 from embedded.provisioning import DatabaseAccess
 from embedded.stack_settings import LOOPBACK, StackSettings
@@ -67,7 +68,15 @@ def service_environment(
         "GATEWAY_INGEST_URL": settings.url("gateway-ingest"),
         "DEMO_GATEWAY_URL": settings.url("demo-gateway"),
         "GRID_URL": settings.url("grid-simulator"),
+        **_simulated_stripe(settings),
     }
+
+
+def _simulated_stripe(settings: StackSettings) -> dict[str, str]:
+    """In demo mode a Stripe without keys is the simulated one."""
+    if not settings.demo_payment or settings.environment.get("STRIPE_SECRET_KEY"):
+        return {}
+    return {"STRIPE_API_BASE": settings.url("demo-gateway") + STRIPE_PATH}
 
 
 def _service(settings: StackSettings, environments: Mapping[str, Mapping[str, str]], service: str) -> Program:
@@ -99,6 +108,7 @@ def _demo_gateway(settings: StackSettings, kept: KeptSecrets) -> Program:
             **settings.environment,
             **UNBUFFERED,
             "DEMO_WEBHOOK_SECRET": kept.variables["DEMO_WEBHOOK_SECRET"],
+            "STRIPE_WEBHOOK_SECRET": kept.variables["STRIPE_WEBHOOK_SECRET"],
             "GATEWAY_INGEST_URL": settings.url("gateway-ingest"),
             "DEMO_GATEWAY_URL": settings.url(name),
             "DEMO_GATEWAY_PORT": str(settings.ports[name]),

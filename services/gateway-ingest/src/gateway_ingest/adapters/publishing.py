@@ -5,14 +5,35 @@ The message's id is derived from gateway and event id: publishing again repeats 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from chassis.bus.port import OutgoingRecord
 from contracts.amounts import Money
-from contracts.messages import Message, PaymentConfirmed, PaymentFailed, PaymentRefunded
+from contracts.messages import (
+    GatewayFeeCharged,
+    Message,
+    PaymentConfirmed,
+    PaymentDisputed,
+    PaymentFailed,
+    PaymentPending,
+    PaymentRefunded,
+    RefundReported,
+)
 from contracts.references import normalize_reference
 from gateway_ingest.application.ports import ReceivedEvent
-from gateway_ingest.domain.facts import Amount, Confirmed, Fact, Failed, Refunded
+from gateway_ingest.domain.facts import (
+    Amount,
+    Confirmed,
+    Disputed,
+    Fact,
+    Failed,
+    FeeKept,
+    Pending,
+    Refunded,
+    RefundTold,
+)
 
 SOURCE = "gateway-ingest"
 
@@ -27,34 +48,100 @@ def to_record(event: ReceivedEvent, fact: Fact) -> OutgoingRecord:
 
 
 def _message(event: ReceivedEvent, fact: Fact) -> Message:
-    match fact:
-        case Confirmed():
-            return PaymentConfirmed(
-                gateway=event.gateway,
-                gateway_payment_id=fact.payment_id,
-                received=_money(fact.received),
-                paid_at=event.occurred_at,
-                reference=_reference(fact.reference),
-                user_id=fact.user_id,
-                metadata=dict(fact.metadata),
-            )
-        case Failed():
-            return PaymentFailed(
-                gateway=event.gateway,
-                gateway_payment_id=fact.payment_id,
-                reason_code=fact.reason_code,
-                reason=fact.reason,
-                failed_at=event.occurred_at,
-                reference=_reference(fact.reference),
-                user_id=fact.user_id,
-            )
-        case Refunded():
-            return PaymentRefunded(
-                gateway=event.gateway,
-                gateway_payment_id=fact.payment_id,
-                refunded_total=_money(fact.refunded_total),
-                refunded_at=event.occurred_at,
-            )
+    return _MESSAGES[type(fact)](event, fact)
+
+
+def _confirmed(event: ReceivedEvent, fact: Confirmed) -> Message:
+    return PaymentConfirmed(
+        gateway=event.gateway,
+        gateway_payment_id=fact.payment_id,
+        received=_money(fact.received),
+        paid_at=event.occurred_at,
+        reference=_reference(fact.reference),
+        user_id=fact.user_id,
+        metadata=dict(fact.metadata),
+        worth=None if fact.worth is None else _money(fact.worth),
+    )
+
+
+def _pending(event: ReceivedEvent, fact: Pending) -> Message:
+    return PaymentPending(
+        gateway=event.gateway,
+        gateway_payment_id=fact.payment_id,
+        seen_at=event.occurred_at,
+        state=fact.state,
+        amount=None if fact.amount is None else _money(fact.amount),
+        confirmations=fact.confirmations,
+        confirmations_required=fact.confirmations_required,
+        reference=_reference(fact.reference),
+    )
+
+
+def _failed(event: ReceivedEvent, fact: Failed) -> Message:
+    return PaymentFailed(
+        gateway=event.gateway,
+        gateway_payment_id=fact.payment_id,
+        reason_code=fact.reason_code,
+        reason=fact.reason,
+        failed_at=event.occurred_at,
+        reference=_reference(fact.reference),
+        user_id=fact.user_id,
+        is_over=fact.is_over,
+    )
+
+
+def _refunded(event: ReceivedEvent, fact: Refunded) -> Message:
+    return PaymentRefunded(
+        gateway=event.gateway,
+        gateway_payment_id=fact.payment_id,
+        refunded_total=_money(fact.refunded_total),
+        refunded_at=event.occurred_at,
+    )
+
+
+def _refund_told(event: ReceivedEvent, fact: RefundTold) -> Message:
+    return RefundReported(
+        gateway=event.gateway,
+        gateway_payment_id=fact.payment_id,
+        refund_id=fact.refund_id,
+        amount=_money(fact.amount),
+        state=fact.state,
+        reason=fact.reason,
+        reported_at=event.occurred_at,
+    )
+
+
+def _disputed(event: ReceivedEvent, fact: Disputed) -> Message:
+    return PaymentDisputed(
+        gateway=event.gateway,
+        gateway_payment_id=fact.payment_id,
+        dispute_id=fact.dispute_id,
+        state=fact.state,
+        amount=_money(fact.amount),
+        reason=fact.reason,
+        reported_at=event.occurred_at,
+    )
+
+
+def _fee(event: ReceivedEvent, fact: FeeKept) -> Message:
+    return GatewayFeeCharged(
+        gateway=event.gateway,
+        gateway_payment_id=fact.payment_id,
+        fee_id=fact.fee_id,
+        amount=_money(fact.amount),
+        charged_at=event.occurred_at,
+    )
+
+
+_MESSAGES: Mapping[type, Callable[[ReceivedEvent, Any], Message]] = {
+    Confirmed: _confirmed,
+    Pending: _pending,
+    Failed: _failed,
+    Refunded: _refunded,
+    RefundTold: _refund_told,
+    Disputed: _disputed,
+    FeeKept: _fee,
+}
 
 
 @lru_cache(maxsize=4096)

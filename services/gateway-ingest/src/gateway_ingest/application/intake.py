@@ -7,6 +7,7 @@ being odd, since a gateway that is answered 4xx switches us off.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -16,9 +17,17 @@ from chassis.clock import Clock
 from chassis.errors import DomainError
 from gateway_ingest.application import counting
 from gateway_ingest.application.group_commit import QUEUE_MAX_ITEMS, GroupCommit
-from gateway_ingest.application.ports import EventStore, GatewayPort, Outcome, ReceivedEvent, SealedEvent, Verdict
+from gateway_ingest.application.ports import (
+    EventStore,
+    GatewayPort,
+    Headers,
+    Outcome,
+    ReceivedEvent,
+    SealedEvent,
+    Verdict,
+)
 from gateway_ingest.domain.facts import Confirmed, Ignored, Odd, Reading, content_hash
-from gateway_ingest.domain.signatures import InvalidSignature, verify
+from gateway_ingest.domain.signatures import InvalidSignature
 
 log = structlog.get_logger(__name__)
 _decoder = msgspec.json.Decoder()
@@ -44,32 +53,44 @@ class Intake:
         self._commit: GroupCommit[SealedEvent, Outcome] = GroupCommit(store.keep, queue_max_items=queue_max_items)
         self._clock = clock
 
-    async def take(self, gateway: GatewayPort, signature: bytes | None, body: bytes) -> Outcome:
+    async def take(self, gateway: GatewayPort, headers: Headers, body: bytes) -> Outcome:
         """Keep the webhook. Raises WebhookRefused, GatewayNotConfigured, OperationalError."""
-        self._prove_genuine(gateway, signature, body)
-        received = self._understand(gateway, body)
+        self._prove_genuine(gateway, headers, body)
+        reading = gateway.read(_parse(gateway, body))
+        if gateway.ask is not None:
+            reading = await gateway.ask(reading)
+        return await self.keep(gateway.name, reading, body)
+
+    async def keep(self, gateway: str, reading: Reading, body: bytes) -> Outcome:
+        """Keep what was read of ``body``, and publish it; the facts beside its finding under names of their own.
+
+        Answers what became of the finding. Raises OperationalError: all of it is to come again.
+        """
+        received = self._received(gateway, reading, body)
         outcome = await self._commit.submit(self._store.seal(received))
         _tell(received, outcome)
+        for number, fact in enumerate(reading.besides, start=1):
+            beside = replace(reading, event_id=f"{received.event_id}.{number}", finding=fact, besides=())
+            await self.keep(gateway, beside, b"")
         return outcome
 
-    def _prove_genuine(self, gateway: GatewayPort, signature: bytes | None, body: bytes) -> None:
-        if not gateway.secrets:
+    def _prove_genuine(self, gateway: GatewayPort, headers: Headers, body: bytes) -> None:
+        if not gateway.configured:
             counting.REFUSED.labels(gateway.name, "not_configured").inc()
             raise GatewayNotConfigured("gateway_not_configured", "No signing secret is configured for this gateway")
         try:
-            verify(signature, body, gateway.secrets, self._clock.now().timestamp())
+            gateway.prove(headers, body, self._clock.now().timestamp())
         except InvalidSignature as invalid:
             counting.REFUSED.labels(gateway.name, f"signature_{invalid.reason}").inc()
             log.warning("webhook_refused", gateway=gateway.name, reason=f"signature_{invalid.reason}")
             raise WebhookRefused("invalid_signature", "The signature is missing, wrong or too old") from None
 
-    def _understand(self, gateway: GatewayPort, body: bytes) -> ReceivedEvent:
-        reading = gateway.read(_parse(gateway, body))
+    def _received(self, gateway: str, reading: Reading, body: bytes) -> ReceivedEvent:
         received_at = self._clock.now()
         verdict, reason = _judge(reading)
         finding = reading.finding
         return ReceivedEvent(
-            gateway=gateway.name,
+            gateway=gateway,
             # An event without a usable id is known by its bytes.
             event_id=reading.event_id or f"sha256.{hashlib.sha256(body).hexdigest()}",
             event_type=reading.event_type,

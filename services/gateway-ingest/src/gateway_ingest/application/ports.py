@@ -27,20 +27,43 @@ class Outcome(Enum):
     CONTRADICTS = "contradicts"
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayPort:
-    """A gateway that may speak to us. Without a secret nothing of it can be verified, and all is refused."""
+Headers = Sequence[tuple[bytes, bytes]]
+"""Names in lower case, as ASGI has them."""
 
-    name: str
-    signature_header: bytes
-    secrets: tuple[bytes, ...]
-    read: ReadEvent
+
+class Prove(Protocol):
+    """Tells a genuine webhook from any other, by its raw bytes."""
+
+    def __call__(self, headers: Headers, body: bytes, now_s: float, /) -> None:
+        """Raises InvalidSignature."""
+        ...
 
 
 class ReadEvent(Protocol):
     """Understands parsed JSON; never raises."""
 
     def __call__(self, event: Any, /) -> Reading: ...
+
+
+class AskGateway(Protocol):
+    """Asks the gateway about what a webhook says, before it is believed."""
+
+    async def __call__(self, reading: Reading, /) -> Reading:
+        """What the gateway itself says. Raises OperationalError: the webhook is to come again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPort:
+    """A gateway that may speak to us on ``paths``. While it is not ``configured`` nothing of it can be verified, and
+    all is refused. ``ask`` is there for gateways whose webhooks are only believed when the gateway says the same."""
+
+    name: str
+    paths: tuple[str, ...]
+    configured: bool
+    prove: Prove
+    read: ReadEvent
+    ask: AskGateway | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 _SEPARATOR = "\x1f"
 
@@ -30,7 +30,8 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Money arrived. ``oddities`` are harmless: the payment counts, but somebody should know."""
+    """Money arrived. ``oddities`` are harmless: the payment counts, but somebody should know. ``worth`` is what it was
+    worth then in a currency that has a rate, for what has none."""
 
     payment_id: str
     received: Amount
@@ -38,17 +39,31 @@ class Confirmed:
     user_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     oddities: tuple[str, ...] = ()
+    worth: Amount | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Money was seen that is not final; moves none. Confirmations count blocks."""
+
+    payment_id: str
+    state: Literal["processing", "requires_action", "unconfirmed", "withdrawn"]
+    amount: Amount | None = None
+    confirmations: int | None = None
+    confirmations_required: int | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An attempt to pay failed; another may still succeed."""
+    """An attempt to pay failed; another may still succeed, unless the payment ``is_over``."""
 
     payment_id: str
     reason_code: str
     reason: str
     reference: str | None = None
     user_id: str | None = None
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,37 @@ class Refunded:
 
     payment_id: str
     refunded_total: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class RefundTold:
+    """What became of one refund; one that succeeded may fail afterwards."""
+
+    payment_id: str
+    refund_id: str
+    amount: Amount
+    state: Literal["pending", "succeeded", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """What became of one dispute about ``amount``."""
+
+    payment_id: str
+    dispute_id: str
+    state: Literal["opened", "won", "lost"]
+    amount: Amount
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeeKept:
+    """The gateway kept ``amount``, under a name that it has once; below zero what it gave back."""
+
+    payment_id: str
+    fee_id: str
+    amount: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +119,21 @@ class Odd:
     reason: str
 
 
-Fact: TypeAlias = Confirmed | Failed | Refunded
+Fact: TypeAlias = Confirmed | Pending | Failed | Refunded | RefundTold | Disputed | FeeKept
 Finding: TypeAlias = Fact | Ignored | Odd
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """An event, understood as far as it can be. ``event_id`` is None when the event has none that can be used;
-    ``occurred_at`` is the gateway's time, None when it does not say."""
+    ``occurred_at`` is the gateway's time, None when it does not say. ``besides`` are facts that the event tells beside
+    its finding: a dispute's fee."""
 
     event_id: str | None
     event_type: str
     occurred_at: datetime | None
     finding: Finding
+    besides: tuple[Fact, ...] = ()
 
 
 def content_hash(reading: Reading) -> bytes:
@@ -103,6 +151,14 @@ def _essence(finding: Finding) -> tuple[str, ...]:
             return "refunded", payment, str(amount.units), amount.asset
         case Failed(payment_id=payment, reason_code=code):
             return "failed", payment, code
+        case Pending(payment_id=payment, state=state, confirmations=confirmations):
+            return "pending", payment, state, str(confirmations)
+        case RefundTold(payment_id=payment, refund_id=refund, amount=amount, state=state):
+            return "refund", payment, refund, str(amount.units), amount.asset, state
+        case Disputed(payment_id=payment, dispute_id=dispute, amount=amount, state=state):
+            return "disputed", payment, dispute, str(amount.units), amount.asset, state
+        case FeeKept(payment_id=payment, fee_id=fee, amount=amount):
+            return "fee", payment, fee, str(amount.units), amount.asset
         case Ignored(reason=reason):
             return "ignored", reason
         case Odd(reason=reason):

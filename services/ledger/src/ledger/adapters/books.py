@@ -25,6 +25,8 @@ from ledger.adapters import books_sql as sql
 from ledger.adapters.books_rows import (
     charge_columns,
     charge_of,
+    dispute_columns,
+    dispute_of,
     payment_columns,
     payment_of,
     quote_columns,
@@ -35,7 +37,7 @@ from ledger.adapters.books_rows import (
 from ledger.application.ports import DataRefused, KeptAnswer, RaceLost, WrittenBatch
 from ledger.application.work import Answer, Delivery
 from ledger.domain.events import LedgerEvent
-from ledger.domain.states import Charge, KnownReference, Payment, Quote, Wallet
+from ledger.domain.states import Charge, Dispute, KnownReference, Payment, Quote, Wallet
 
 GROUP = "ledger"
 """Consumer group of the ledger, and the owner of its inbox rows."""
@@ -139,6 +141,10 @@ class PostgresBooksTransaction:
         rows = await self._conn.fetch(sql.LOCK_QUOTES, list(payment_references))
         return {row["payment_reference"]: quote_of(row) for row in rows}
 
+    async def read_disputes(self, keys: Collection[str], payments: Collection[str]) -> Mapping[str, Dispute]:
+        rows = await self._conn.fetch(sql.READ_DISPUTES, list(keys), list(payments))
+        return {row["dispute_key"]: dispute_of(row) for row in rows}
+
     async def lock_charges(self, deployment_ids: Collection[str]) -> Mapping[str, Charge]:
         rows = await self._conn.fetch(sql.LOCK_CHARGES, list(deployment_ids))
         return {row["deployment_id"]: charge_of(row) for row in rows}
@@ -162,6 +168,7 @@ class PostgresBooksTransaction:
         await self._upsert(sql.WRITE_CHARGES, charge_columns(batch.charges))
         await self._upsert(sql.WRITE_PAYMENTS, payment_columns(batch.payments))
         await self._upsert(sql.WRITE_QUOTES, quote_columns(batch.quotes))
+        await self._upsert(sql.WRITE_DISPUTES, dispute_columns(batch.disputes))
         await self._read_heads({event.originator_id for event in batch.events})
         referencing = asyncio.create_task(self._write_references(batch.references))
         try:

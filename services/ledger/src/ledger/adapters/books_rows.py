@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from eventstore.port import StreamHead
-from ledger.domain.states import Charge, Payment, Quote, Wallet
+from ledger.domain.states import Charge, Dispute, Payment, Quote, Wallet
 
 Columns = list[list[Any]]
 
@@ -61,6 +61,15 @@ def payment_of(row: Any) -> Payment:
         credits_taken=row["credits_taken"],
         bonus_taken=row["bonus_taken"],
         version=row["version"],
+        told_total=int(row["told_total"]),
+        failed_total=int(row["failed_total"]),
+        single_total=int(row["single_total"]),
+        lost_total=int(row["lost_total"]),
+        disputed_total=int(row["disputed_total"]),
+        credits_forgiven=row["credits_forgiven"],
+        credits_disputed=row["credits_disputed"],
+        worth=None if row["worth"] is None else int(row["worth"]),
+        worth_asset=row["worth_asset"],
     )
 
 
@@ -81,6 +90,15 @@ def payment_columns(payments: Collection[Payment]) -> Columns:
         [payment.credits_taken for payment in payments],
         [payment.bonus_taken for payment in payments],
         [payment.version for payment in payments],
+        [payment.told_total for payment in payments],
+        [payment.failed_total for payment in payments],
+        [payment.single_total for payment in payments],
+        [payment.lost_total for payment in payments],
+        [payment.disputed_total for payment in payments],
+        [payment.credits_forgiven for payment in payments],
+        [payment.credits_disputed for payment in payments],
+        [payment.worth for payment in payments],
+        [payment.worth_asset for payment in payments],
     ]
 
 
@@ -94,6 +112,8 @@ def quote_of(row: Any) -> Quote:
         row["bonus"],
         row["expires_at"],
         row["used"],
+        int(row["received"]),
+        row["given"],
     )
 
 
@@ -107,4 +127,22 @@ def quote_columns(quotes: Collection[Quote]) -> Columns:
         [quote.bonus for quote in quotes],
         [quote.expires_at for quote in quotes],
         [quote.used for quote in quotes],
+        [quote.received for quote in quotes],
+        [quote.given for quote in quotes],
+    ]
+
+
+def dispute_of(row: Any) -> Dispute:
+    return Dispute(row["gateway"], row["payment_id"], row["dispute_id"], int(row["amount"]), row["state"])
+
+
+def dispute_columns(disputes: Collection[Dispute]) -> Columns:
+    return [
+        [dispute.key for dispute in disputes],
+        [dispute.payment_key for dispute in disputes],
+        [dispute.gateway for dispute in disputes],
+        [dispute.payment_id for dispute in disputes],
+        [dispute.dispute_id for dispute in disputes],
+        [dispute.amount for dispute in disputes],
+        [dispute.state for dispute in disputes],
     ]

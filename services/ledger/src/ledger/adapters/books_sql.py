@@ -41,24 +41,41 @@ ORDER BY payment_key FOR UPDATE
 """
 WRITE_PAYMENTS = """
 INSERT INTO payments (payment_key, gateway, payment_id, payment_reference, received, asset, paid_at, user_id,
-                      credits, bonus, refunded, refunded_before, credits_taken, bonus_taken, version)
+                      credits, bonus, refunded, refunded_before, credits_taken, bonus_taken, version, told_total,
+                      failed_total, single_total, lost_total, disputed_total, credits_forgiven, credits_disputed,
+                      worth, worth_asset)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::text[], $7::text[], $8::text[],
                      $9::bigint[], $10::bigint[], $11::numeric[], $12::numeric[], $13::bigint[], $14::bigint[],
-                     $15::bigint[])
+                     $15::bigint[], $16::numeric[], $17::numeric[], $18::numeric[], $19::numeric[], $20::numeric[],
+                     $21::bigint[], $22::bigint[], $23::numeric[], $24::text[])
 ON CONFLICT (payment_key) DO UPDATE SET
     payment_reference = excluded.payment_reference, user_id = excluded.user_id, credits = excluded.credits,
     bonus = excluded.bonus, refunded = excluded.refunded, refunded_before = excluded.refunded_before,
-    credits_taken = excluded.credits_taken, bonus_taken = excluded.bonus_taken, version = excluded.version
+    credits_taken = excluded.credits_taken, bonus_taken = excluded.bonus_taken, version = excluded.version,
+    told_total = excluded.told_total, failed_total = excluded.failed_total, single_total = excluded.single_total,
+    lost_total = excluded.lost_total, disputed_total = excluded.disputed_total,
+    credits_forgiven = excluded.credits_forgiven, credits_disputed = excluded.credits_disputed
 """
 
 LOCK_QUOTES = """
 SELECT * FROM quotes WHERE payment_reference = ANY ($1::text[]) ORDER BY payment_reference FOR UPDATE
 """
 WRITE_QUOTES = """
-INSERT INTO quotes (payment_reference, user_id, price, asset, credits, bonus, expires_at, used)
+INSERT INTO quotes (payment_reference, user_id, price, asset, credits, bonus, expires_at, used, received, given)
 SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::text[], $5::bigint[], $6::bigint[],
-                     $7::timestamptz[], $8::boolean[])
-ON CONFLICT (payment_reference) DO UPDATE SET used = excluded.used
+                     $7::timestamptz[], $8::boolean[], $9::numeric[], $10::bigint[])
+ON CONFLICT (payment_reference) DO UPDATE SET
+    used = excluded.used, received = excluded.received, given = excluded.given
+"""
+
+# No lock of their own: a dispute changes under the lock of its payment, or of the wallet that the payment went to.
+READ_DISPUTES = """
+SELECT * FROM disputes WHERE dispute_key = ANY ($1::text[]) OR payment_key = ANY ($2::text[])
+"""
+WRITE_DISPUTES = """
+INSERT INTO disputes (dispute_key, payment_key, gateway, payment_id, dispute_id, amount, state)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[])
+ON CONFLICT (dispute_key) DO UPDATE SET amount = excluded.amount, state = excluded.state
 """
 
 LOCK_CHARGES = "SELECT * FROM charges WHERE deployment_id = ANY ($1::text[]) ORDER BY deployment_id FOR UPDATE"

@@ -9,16 +9,20 @@ from chassis.bus.port import OutgoingRecord
 from contracts.amounts import Money
 from contracts.messages import (
     CreditsAdjusted,
+    CreditsDisputed,
     CreditsHeld,
     CreditsPurchased,
     CreditsReceived,
     CreditsRefunded,
     CreditsSent,
     DeploymentRequested,
+    DisputeLost,
+    DisputeWon,
     HoldCaptured,
     HoldReleased,
     Message,
     MoneyUnallocated,
+    PaymentRestored,
     PaymentReversed,
 )
 from eventstore.mapper import EventMapper
@@ -65,6 +69,10 @@ class Publisher:
             events.CreditsReceived: (CreditsReceived, self._received),
             events.CreditsAdjusted: (CreditsAdjusted, self._adjusted),
             events.PaymentReversed: (PaymentReversed, self._reversed),
+            events.PaymentRestored: (PaymentRestored, self._restored),
+            events.CreditsDisputed: (CreditsDisputed, self._set_aside),
+            events.DisputeWon: (DisputeWon, self._set_free),
+            events.DisputeLost: (DisputeLost, self._lost),
         }
 
     def records(self, recorded: RecordedEvent, event: events.LedgerEvent) -> list[OutgoingRecord]:
@@ -123,12 +131,30 @@ class Publisher:
         return {"amount": self._credits(event.amount), "reason": event.reason}
 
     def _reversed(self, event: events.PaymentReversed) -> dict[str, Any]:
+        forgiven = self._credits(event.credits_forgiven) if event.credits_forgiven else None
+        refunded = Money.of(event.refunded_total, event.received_asset)
+        taken = self._credits(event.credits_taken)
+        return {**_payment(event), "refunded_total": refunded, "credits_taken": taken, "credits_forgiven": forgiven}
+
+    def _restored(self, event: events.PaymentRestored) -> dict[str, Any]:
+        refunded = Money.of(event.refunded_total, event.received_asset)
+        return {**_payment(event), "refunded_total": refunded, "credits_returned": self._credits(-event.credits_taken)}
+
+    def _set_aside(self, event: events.CreditsDisputed) -> dict[str, Any]:
+        return self._dispute(event, event.credits_disputed)
+
+    def _set_free(self, event: events.DisputeWon) -> dict[str, Any]:
+        return self._dispute(event, -event.credits_disputed)
+
+    def _lost(self, event: events.DisputeLost) -> dict[str, Any]:
+        return self._dispute(event, event.credits_taken)
+
+    def _dispute(self, event: events.DisputeEvent, units: int) -> dict[str, Any]:
         return {
-            "gateway": event.gateway,
-            "gateway_payment_id": event.payment_id,
-            "payment_reference": event.payment_reference,
-            "refunded_total": Money.of(event.refunded_total, event.received_asset),
-            "credits_taken": self._credits(event.credits_taken),
+            **_payment(event),
+            "dispute_id": event.dispute_id,
+            "disputed": Money.of(event.disputed, event.received_asset),
+            "credits": self._credits(units),
         }
 
     def _unallocated(self, event: events.MoneyUnallocated) -> MoneyUnallocated:
@@ -150,6 +176,14 @@ class Publisher:
             amount=self._credits(event.amount),
             requested_at=recorded.recorded_at,
         )
+
+
+def _payment(event: events.CreditsBack) -> dict[str, Any]:
+    return {
+        "gateway": event.gateway,
+        "gateway_payment_id": event.payment_id,
+        "payment_reference": event.payment_reference,
+    }
 
 
 def _record(message: Message, recorded: RecordedEvent, key: str) -> OutgoingRecord:

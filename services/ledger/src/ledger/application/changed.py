@@ -15,6 +15,7 @@ def written_batch(books: Books, made: Sequence[events.LedgerEvent]) -> WrittenBa
     charges: set[str] = set()
     payments: set[str] = set()
     quotes: set[str] = set()
+    disputes: set[str] = set()
     for event in made:
         if isinstance(event, events.WalletEvent):
             users.add(event.user_id)
@@ -22,6 +23,8 @@ def written_batch(books: Books, made: Sequence[events.LedgerEvent]) -> WrittenBa
             charges.add(event.deployment_id)
         elif isinstance(event, _CHANGE_A_PAYMENT):
             payments.add(f"{event.gateway}:{event.payment_id}")
+            if isinstance(event, _CHANGE_A_DISPUTE):
+                disputes.add(f"{event.gateway}:{event.payment_id}:{event.dispute_id}")
         elif isinstance(event, events.QuoteKept):
             quotes.add(event.payment_reference)
         elif isinstance(event, events.CreditsPurchased) and event.payment_reference in books.quotes:
@@ -33,13 +36,10 @@ def written_batch(books: Books, made: Sequence[events.LedgerEvent]) -> WrittenBa
         charges=[books.charges[charge] for charge in charges],
         payments=[books.payments[payment] for payment in payments],
         quotes=[books.quotes[quote] for quote in quotes],
+        disputes=[books.disputes[dispute] for dispute in disputes],
     )
 
 
 _CHANGE_A_CHARGE = (events.CreditsHeld, events.HoldCaptured, events.HoldReleased, events.CreditsRefunded)
-_CHANGE_A_PAYMENT = (
-    events.PaymentReversed,
-    events.MoneyUnallocated,
-    events.MoneyAllocated,
-    events.UnallocatedReversed,
-)
+_CHANGE_A_PAYMENT = (events.MoneyBack, events.MoneyUnallocated, events.MoneyAllocated)
+_CHANGE_A_DISPUTE = (events.DisputeEvent, events.UnallocatedDisputed)

@@ -11,7 +11,13 @@ from contracts.messages import TransactionRow, WalletSnapshot
 from contracts.messages.ledger import TransactionType
 from ledger.domain import events
 
-GATEWAY_TITLES = {"stripe": "Stripe", "clickpesa": "ClickPesa", "bank": "bank transfer", "demo": "demo gateway"}
+GATEWAY_TITLES = {
+    "stripe": "Stripe",
+    "clickpesa": "ClickPesa",
+    "bank": "bank transfer",
+    "crypto": "crypto",
+    "demo": "demo gateway",
+}
 Line = tuple[TransactionType, int, str, dict[str, str | int]]
 
 
@@ -32,6 +38,8 @@ def transaction_of(event: events.WalletEvent, recorded_at: datetime, asset: str)
     if describe is None:
         return None
     kind, amount, description, metadata = describe(event, Asset.parse(asset).code)
+    if not amount and isinstance(event, events.DisputeEvent):
+        return None
     return TransactionRow(
         id=event.reference,
         user_id=event.user_id,
@@ -65,10 +73,25 @@ def _return(event: events.HoldReleased | events.CreditsRefunded, code: str) -> L
     return "Refund", event.amount, f"Refund: {event.service_name} ({event.deployment_id})", metadata
 
 
-def _reversal(event: events.PaymentReversed, code: str) -> Line:
+def _reversal(event: events.CreditsBack, code: str) -> Line:
+    """Any way back: what left the wallet, or came to it, once all that the payment bought is where it must be."""
     title = GATEWAY_TITLES.get(event.gateway, event.gateway)
     metadata: dict[str, str | int] = {"gateway": event.gateway, "payment_id": event.payment_id}
-    return "Refund", -event.credits_taken, f"Payment refunded via {title} ({event.payment_id})", metadata
+    if isinstance(event, events.DisputeEvent):
+        metadata["dispute_id"] = event.dispute_id
+    if event.payment_reference is not None:
+        metadata["payment_reference"] = event.payment_reference
+    amount = -event.credits_taken - event.credits_disputed
+    return "Refund", amount, f"{_WAYS_BACK[type(event)]} via {title} ({event.payment_id})", metadata
+
+
+_WAYS_BACK: Mapping[type, str] = {
+    events.PaymentReversed: "Payment refunded",
+    events.PaymentRestored: "Refund failed",
+    events.CreditsDisputed: "Payment disputed",
+    events.DisputeWon: "Dispute won",
+    events.DisputeLost: "Dispute lost",
+}
 
 
 def _sent(event: events.CreditsSent, code: str) -> Line:
@@ -88,7 +111,7 @@ _LINES: Mapping[type, Callable[[Any, str], Line]] = {
     events.CreditsHeld: _hold,
     events.HoldReleased: _return,
     events.CreditsRefunded: _return,
-    events.PaymentReversed: _reversal,
+    **dict.fromkeys(_WAYS_BACK, _reversal),
     events.CreditsSent: _sent,
     events.CreditsReceived: _received,
     events.CreditsAdjusted: _adjusted,

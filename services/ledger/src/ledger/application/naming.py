@@ -15,10 +15,13 @@ class Named:
     """Ids of the states that a batch names."""
 
     references: set[str] = field(default_factory=set)
+    references_of_payments: set[str] = field(default_factory=set)
+    """Of these, another replica may make some until the payment is locked: they are read after that."""
     payments: set[str] = field(default_factory=set)
     payment_references: set[str] = field(default_factory=set)
     quotes: set[str] = field(default_factory=set)
     charges: set[str] = field(default_factory=set)
+    disputes: set[str] = field(default_factory=set)
 
 
 def named_by(batch: Iterable[commands.Command]) -> Named:
@@ -46,9 +49,20 @@ def _allocation(named: Named, command: commands.AllocatePayment) -> None:
     named.references.add(commands.credit_reference(command.payment_key))
 
 
-def _reversal(named: Named, command: commands.ReversePayment) -> None:
+def _news(named: Named, command: commands.ReversePayment | commands.ReportRefund | commands.ReportDispute) -> None:
     named.payments.add(command.payment_key)
     named.references.add(commands.credit_reference(command.payment_key))
+
+
+def _refund(named: Named, command: commands.ReportRefund) -> None:
+    _news(named, command)
+    for name in (commands.refund_reference, commands.failed_refund_reference):
+        named.references_of_payments.add(name(command.payment_key, command.refund_id))
+
+
+def _dispute(named: Named, command: commands.ReportDispute) -> None:
+    _news(named, command)
+    named.disputes.add(command.dispute_key)
 
 
 def _charge(named: Named, command: commands.CaptureHold | commands.ReturnHold) -> None:
@@ -59,7 +73,9 @@ _NAMING: Mapping[type, Callable[[Named, Any], None]] = {
     commands.CreditPayment: _credit,
     commands.KeepQuote: _quote,
     commands.AllocatePayment: _allocation,
-    commands.ReversePayment: _reversal,
+    commands.ReversePayment: _news,
+    commands.ReportRefund: _refund,
+    commands.ReportDispute: _dispute,
     commands.CaptureHold: _charge,
     commands.ReturnHold: _charge,
 }
@@ -98,7 +114,9 @@ def _quoted_user(books: Books, payment_reference: str | None) -> str | None:
     return quote.user_id if quote else None
 
 
-def _of_reversal(books: Books, command: commands.ReversePayment) -> Iterable[str | None]:
+def _of_news(
+    books: Books, command: commands.ReversePayment | commands.ReportRefund | commands.ReportDispute
+) -> Iterable[str | None]:
     payment = books.payment(command.payment_key)
     return (payment.user_id if payment else None,)
 
@@ -112,7 +130,9 @@ _WALLETS: Mapping[type, Callable[[Books, Any], Iterable[str | None]]] = {
     commands.CreditPayment: _of_credit,
     commands.KeepQuote: lambda books, command: (command.user_id,),
     commands.AllocatePayment: _of_allocation,
-    commands.ReversePayment: _of_reversal,
+    commands.ReversePayment: _of_news,
+    commands.ReportRefund: _of_news,
+    commands.ReportDispute: _of_news,
     commands.HoldCredits: lambda books, command: (command.user_id,),
     commands.CaptureHold: _of_charge,
     commands.ReturnHold: _of_charge,

@@ -11,7 +11,7 @@ from chassis.bus.port import TopicPartition
 from chassis.errors import PoisonMessage
 from ledger.application.work import Answer, Delivery
 from ledger.domain.events import LedgerEvent
-from ledger.domain.states import Charge, KnownReference, Payment, Quote, Wallet
+from ledger.domain.states import Charge, Dispute, KnownReference, Payment, Quote, Wallet
 
 
 class RaceLost(Exception):
@@ -38,6 +38,7 @@ class WrittenBatch(NamedTuple):
     charges: Collection[Charge]
     payments: Collection[Payment]
     quotes: Collection[Quote]
+    disputes: Collection[Dispute]
 
 
 class BooksTransaction(Protocol):
@@ -62,6 +63,8 @@ class BooksTransaction(Protocol):
     async def lock_payments(self, keys: Collection[str], unallocated_for: Collection[str]) -> Mapping[str, Payment]: ...
 
     async def read_quotes(self, payment_references: Collection[str]) -> Mapping[str, Quote]: ...
+
+    async def read_disputes(self, keys: Collection[str], payments: Collection[str]) -> Mapping[str, Dispute]: ...
 
     async def lock_charges(self, deployment_ids: Collection[str]) -> Mapping[str, Charge]: ...
 

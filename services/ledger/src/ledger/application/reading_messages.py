@@ -14,13 +14,27 @@ from contracts.envelope import Envelope, EnvelopeError
 from contracts.messages import (
     DeploymentFailed,
     DeploymentQueued,
+    GatewayFeeCharged,
     Message,
     PaymentConfirmed,
+    PaymentDisputed,
     PaymentInitiated,
     PaymentRefunded,
+    RefundReported,
 )
 from ledger.application.work import Delivery, Work
-from ledger.domain.commands import CaptureHold, Command, CreditPayment, KeepQuote, ReturnHold, ReversePayment
+from ledger.domain.commands import (
+    BookFee,
+    CaptureHold,
+    Command,
+    CreditPayment,
+    KeepQuote,
+    ReportDispute,
+    ReportRefund,
+    ReturnHold,
+    ReversePayment,
+    Worth,
+)
 
 USER_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """User ids are opaque and must fit into an account path."""
@@ -35,6 +49,9 @@ class MessageReader:
             PaymentInitiated.TYPE: (PaymentInitiated, self._quote),
             PaymentConfirmed.TYPE: (PaymentConfirmed, self._credit),
             PaymentRefunded.TYPE: (PaymentRefunded, self._reversal),
+            RefundReported.TYPE: (RefundReported, self._refund),
+            PaymentDisputed.TYPE: (PaymentDisputed, self._dispute),
+            GatewayFeeCharged.TYPE: (GatewayFeeCharged, self._fee),
             DeploymentQueued.TYPE: (DeploymentQueued, self._capture),
             DeploymentFailed.TYPE: (DeploymentFailed, lambda message: ReturnHold(message.deployment_id)),
         }
@@ -84,6 +101,7 @@ class MessageReader:
             paid_at=message.paid_at,
             user_id=message.user_id if known else None,
             payment_reference=message.reference,
+            worth=_worth(message.worth),
         )
 
     def _reversal(self, message: PaymentRefunded) -> Command:
@@ -92,6 +110,37 @@ class MessageReader:
             payment_id=message.gateway_payment_id,
             refunded_total=_positive(message.refunded_total),
             asset=message.refunded_total.asset,
+        )
+
+    def _refund(self, message: RefundReported) -> Command:
+        return ReportRefund(
+            gateway=message.gateway,
+            payment_id=message.gateway_payment_id,
+            refund_id=message.refund_id,
+            amount=_positive(message.amount),
+            asset=message.amount.asset,
+            state=message.state,
+        )
+
+    def _dispute(self, message: PaymentDisputed) -> Command:
+        return ReportDispute(
+            gateway=message.gateway,
+            payment_id=message.gateway_payment_id,
+            dispute_id=message.dispute_id,
+            state=message.state,
+            amount=_positive(message.amount),
+            asset=message.amount.asset,
+        )
+
+    def _fee(self, message: GatewayFeeCharged) -> Command:
+        if not message.amount.units:
+            raise PoisonMessage("bad-amount", "a fee of nothing is none")
+        return BookFee(
+            gateway=message.gateway,
+            payment_id=message.gateway_payment_id,
+            fee_id=message.fee_id,
+            amount=message.amount.units,
+            asset=message.amount.asset,
         )
 
     def _capture(self, message: DeploymentQueued) -> Command:
@@ -107,6 +156,11 @@ class MessageReader:
         if money.units < 0:
             raise PoisonMessage("bad-amount", "the amount is below zero")
         return money.units
+
+
+def _worth(money: Money | None) -> Worth | None:
+    """A worth of nothing buys nothing: the money waits for somebody to look at it, and is not refused."""
+    return Worth(money.units, money.asset) if money is not None and money.units > 0 else None
 
 
 def _positive(money: Money) -> int:

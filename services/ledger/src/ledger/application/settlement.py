@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from chassis.bus.port import TopicPartition
 from chassis.errors import PoisonMessage
 from ledger.application.changed import written_batch
-from ledger.application.naming import known_payments, named_by, wallets_named
+from ledger.application.naming import Named, known_payments, named_by, wallets_named
 from ledger.application.ports import BooksTransaction
 from ledger.application.work import Answer, Delivery, Outcome, Settled, Work
 from ledger.domain.commands import AllocatePayment, Command, KeepQuote
@@ -141,6 +141,16 @@ class Settlement:
             # Told by its purchase alone, such a payment had no row to lock: whoever reversed it first made one while
             # holding the wallet that is locked here now.
             books.payments.update(await self._tx.lock_payments(rowless, ()))
+        await self._load_news(named)
+
+    async def _load_news(self, named: Named) -> None:
+        """What only news of money that goes back needs; payments and wallets are locked by now."""
+        books = self._books
+        if named.references_of_payments:
+            books.references.update(await self._tx.read_references(named.references_of_payments))
+        disputed = {key for key, p in books.payments.items() if p.user_id is None and p.disputed_total}
+        if named.disputes or disputed:
+            books.disputes.update(await self._tx.read_disputes(named.disputes, disputed))
 
     def _decide(self, work: Work) -> None:
         if work.defect is not None and work.delivery is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 
 class Command(Protocol):
@@ -31,6 +31,13 @@ def charge_reference(deployment_id: str) -> str:
     return f"deployment:{deployment_id}:charge"
 
 
+class Worth(NamedTuple):
+    """What received money was worth when it came: ``units`` of ``asset``, which has a rate where its own has none."""
+
+    units: int
+    asset: str
+
+
 @dataclass(frozen=True, slots=True)
 class CreditPayment:
     """Turn money that a gateway received into credits. ``user_id`` only if the gateway signed it."""
@@ -42,6 +49,7 @@ class CreditPayment:
     paid_at: datetime
     user_id: str | None = None
     payment_reference: str | None = None
+    worth: Worth | None = None
 
     @property
     def payment_key(self) -> str:
@@ -82,12 +90,14 @@ class KeepQuote:
 class AllocatePayment:
     """Give unallocated money to ``user_id``, or to the quote that came for it.
 
-    ``payment_reference`` is ours, where a later message of the gateway brought what its first one lacked.
+    ``payment_reference`` is ours, where a later message of the gateway brought what its first one lacked; so is
+    ``worth``.
     """
 
     payment_key: str
     user_id: str | None = None
     payment_reference: str | None = None
+    worth: Worth | None = None
 
     @property
     def reference(self) -> str:
@@ -118,6 +128,88 @@ class ReversePayment:
     @property
     def content(self) -> str:
         return self.asset
+
+
+def refund_reference(payment_key: str, refund_id: str) -> str:
+    """The effect "this single refund took money back"."""
+    return f"{payment_key}:refund:{refund_id}"
+
+
+def failed_refund_reference(payment_key: str, refund_id: str) -> str:
+    """The effect "this single refund did not happen after all"."""
+    return f"{refund_reference(payment_key, refund_id)}:failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRefund:
+    """Take note of one refund. ``pending`` and ``succeeded`` both take back, once; ``failed`` gives back, for ever."""
+
+    gateway: str
+    payment_id: str
+    refund_id: str
+    amount: int
+    asset: str
+    state: Literal["pending", "succeeded", "failed"]
+
+    @property
+    def payment_key(self) -> str:
+        return f"{self.gateway}:{self.payment_id}"
+
+    @property
+    def reference(self) -> str:
+        name = failed_refund_reference if self.state == "failed" else refund_reference
+        return name(self.payment_key, self.refund_id)
+
+    @property
+    def content(self) -> str:
+        return f"{self.amount} {self.asset}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDispute:
+    """Take note of a dispute about ``amount`` of a payment, or of its end."""
+
+    gateway: str
+    payment_id: str
+    dispute_id: str
+    state: Literal["opened", "won", "lost"]
+    amount: int
+    asset: str
+
+    @property
+    def payment_key(self) -> str:
+        return f"{self.gateway}:{self.payment_id}"
+
+    @property
+    def dispute_key(self) -> str:
+        return f"{self.payment_key}:{self.dispute_id}"
+
+    @property
+    def reference(self) -> str:
+        return f"{self.payment_key}:dispute:{self.dispute_id}:{self.state}"
+
+    @property
+    def content(self) -> str:
+        return f"{self.amount} {self.asset}"
+
+
+@dataclass(frozen=True, slots=True)
+class BookFee:
+    """Book what a gateway kept, or gave back: then ``amount`` is below zero. Needs no payment to be known."""
+
+    gateway: str
+    payment_id: str
+    fee_id: str
+    amount: int
+    asset: str
+
+    @property
+    def reference(self) -> str:
+        return f"{self.gateway}:fee:{self.fee_id}"
+
+    @property
+    def content(self) -> str:
+        return f"{self.payment_id} {self.amount} {self.asset}"
 
 
 @dataclass(frozen=True, slots=True)

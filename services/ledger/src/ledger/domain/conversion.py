@@ -1,6 +1,6 @@
 """How much credit money buys: base rates and the rules of a quote.
 
-The only place of the ledger that rounds: credits given are rounded down.
+Credits given are rounded down, here alone; what is taken back of them is reckoned in ``ledger.domain.returns``.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from datetime import datetime
 from fractions import Fraction
 from typing import NamedTuple
 
-from ledger.domain.states import Quote
+from ledger.domain.commands import Worth
+from ledger.domain.payment_states import Quote
 
 
 @dataclass(frozen=True, slots=True)
 class CreditTerms:
     """The credit (``asset``, such as ``TFC/2``) and how many of its smallest units one smallest unit of each payable
-    asset buys at the base rate."""
+    asset buys at the base rate. ``forgives_spent``: a refund takes no more than can be spent."""
 
     asset: str
     rates: Mapping[str, Fraction]
+    forgives_spent: bool = False
 
 
 class Given(NamedTuple):
@@ -34,30 +36,53 @@ class Given(NamedTuple):
 def credits_at_base_rate(terms: CreditTerms, asset: str, received: int) -> int | None:
     """Credits for ``received`` units of ``asset``, rounded down; None where no rate is known."""
     rate = terms.rates.get(asset)
-    return None if rate is None else received * rate.numerator // rate.denominator
+    return None if rate is None else _at(rate, received)
 
 
 def credits_given(
-    terms: CreditTerms, asset: str, received: int, paid_at: datetime, quote: Quote | None
+    terms: CreditTerms,
+    asset: str,
+    received: int,
+    paid_at: datetime,
+    quote: Quote | None,
+    worth: Worth | None = None,
 ) -> Given | None:
     """What a payment of ``received`` buys under ``quote``, if there is one that can be honoured.
 
-    The quote exactly; underpaid or expired, the base rate without bonus; overpaid, the quote and the surplus at the
-    base rate. None where neither a quote nor a rate covers the asset.
+    A quote is filled by all that comes for it in time; without one, or too late, money buys at the base rate, and where
+    its asset has none, by its ``worth``. None where nothing of that covers the asset.
     """
-    if quote is None or quote.used or quote.asset != asset:
-        return _at_base_rate(terms, asset, received, "base_rate")
+    if quote is None or quote.asset != asset:
+        return _without_quote(terms, asset, received, worth, "base_rate")
     if paid_at > quote.expires_at:
-        return _at_base_rate(terms, asset, received, "expired")
-    if received < quote.price:
-        return _at_base_rate(terms, asset, received, "underpaid")
-    promised = quote.credits + quote.bonus
-    if received == quote.price:
-        return Given(promised, quote.bonus, "quote")
-    surplus = credits_at_base_rate(terms, asset, received - quote.price)
-    return Given(promised + (surplus or 0), quote.bonus, "overpaid")
+        return _without_quote(terms, asset, received, worth, "expired")
+    return _filling(terms, quote, received)
 
 
-def _at_base_rate(terms: CreditTerms, asset: str, received: int, rule: str) -> Given | None:
+def _without_quote(terms: CreditTerms, asset: str, received: int, worth: Worth | None, rule: str) -> Given | None:
     bought = credits_at_base_rate(terms, asset, received)
-    return None if bought is None else Given(bought, 0, rule)
+    if bought is not None:
+        return Given(bought, 0, rule)
+    bought = credits_at_base_rate(terms, worth.asset, worth.units) if worth else None
+    return None if bought is None else Given(bought, 0, "worth")
+
+
+def _filling(terms: CreditTerms, quote: Quote, received: int) -> Given:
+    """What ``received`` more brings of a quote: always the whole for the sum so far, less what was given before."""
+    rated = quote.asset in terms.rates
+    rate = terms.rates[quote.asset] if rated else Fraction(quote.credits, quote.price)
+    total = quote.received + received
+    if total < quote.price and not quote.used:
+        return Given(max(0, _at(rate, total) - quote.given), 0, "underpaid")
+    beyond = max(0, quote.received - quote.price)
+    surplus = beyond + received if quote.used else total - quote.price
+    above = _at(rate, surplus) - _at(rate, beyond)
+    if quote.used:
+        return Given(above, 0, "base_rate" if rated else "overpaid")
+    rest = max(0, quote.credits - quote.given)
+    rule = "topped_up" if total == quote.price else "overpaid"
+    return Given(rest + quote.bonus + above, quote.bonus, "quote" if received == quote.price else rule)
+
+
+def _at(rate: Fraction, units: int) -> int:
+    return units * rate.numerator // rate.denominator

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Any
 
 from ledger.domain import commands
 from ledger.domain.conversion import CreditTerms
-from ledger.domain.deciding_payments import allocate_payment, credit_payment, keep_quote, reverse_payment
+from ledger.domain.deciding_disputes import report_dispute
+from ledger.domain.deciding_fees import book_fee
+from ledger.domain.deciding_payments import allocate_payment, credit_payment, keep_quote
+from ledger.domain.deciding_refunds import report_refund, reverse_payment
 from ledger.domain.deciding_spending import capture_hold, hold_credits, return_hold
 from ledger.domain.deciding_wallets import adjust_wallet, transfer
-from ledger.domain.decision import Decision
+from ledger.domain.decision import Decision, content_hash
 from ledger.domain.events import LedgerEvent
 from ledger.domain.refusals import ReferenceConflict
 from ledger.domain.states import Books, KnownReference, evolve
-
-
-def content_hash(command: commands.Command) -> bytes:
-    """What the effect was asked for with: the same reference with another hash is a conflict."""
-    return sha256(command.content.encode("utf-8", "surrogatepass")).digest()
 
 
 def decide(books: Books, terms: CreditTerms, command: commands.Command) -> Decision:
@@ -53,6 +50,9 @@ DECISIONS: Mapping[type, Callable[[Books, CreditTerms, Any], Decision]] = {
     commands.KeepQuote: keep_quote,
     commands.AllocatePayment: allocate_payment,
     commands.ReversePayment: reverse_payment,
+    commands.ReportRefund: report_refund,
+    commands.ReportDispute: report_dispute,
+    commands.BookFee: book_fee,
     commands.HoldCredits: hold_credits,
     commands.CaptureHold: capture_hold,
     commands.ReturnHold: return_hold,

@@ -1,33 +1,33 @@
-"""Decisions about money that comes in through gateways, and goes back."""
+"""Decisions about money that comes in through gateways: quotes, credits, and money that waits for its owner."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ledger.domain.commands import AllocatePayment, CreditPayment, KeepQuote, ReversePayment, credit_reference
+from ledger.domain.commands import AllocatePayment, CreditPayment, KeepQuote, Worth
 from ledger.domain.conversion import CreditTerms, Given, credits_given
+from ledger.domain.deciding_disputes import disputed_since
 from ledger.domain.decision import WALLET_MAX, Decision, wallet_event
 from ledger.domain.events import (
     CreditsPurchased,
     MoneyAllocated,
     MoneyUnallocated,
-    PaymentReversed,
     QuoteKept,
-    UnallocatedReversed,
 )
 from ledger.domain.journal import (
     EXCHANGE,
     PROMOTIONS,
     UNALLOCATED,
-    Entry,
     entry,
     gateway_account,
     move,
     wallet_account,
 )
-from ledger.domain.refusals import Contradiction, NothingToAllocate, ReferenceConflict, TooEarly, WalletLimit
-from ledger.domain.states import Books, Payment
+from ledger.domain.payment_states import Payment, allocated
+from ledger.domain.refusals import NothingToAllocate, ReferenceConflict, WalletLimit
+from ledger.domain.states import Books, evolve_wallet
 
 
 def credit_payment(books: Books, terms: CreditTerms, command: CreditPayment) -> Decision:
@@ -41,7 +41,7 @@ def credit_payment(books: Books, terms: CreditTerms, command: CreditPayment) -> 
     user_id = quote.user_id if quote else (None if command.payment_reference else command.user_id)
     if user_id is None:
         return _unallocated(command, "quote_unknown" if command.payment_reference else "owner_unknown")
-    given = credits_given(terms, command.asset, command.received, command.paid_at, quote)
+    given = credits_given(terms, command.asset, command.received, command.paid_at, quote, command.worth)
     if given is None:
         return _unallocated(command, "no_rate")
     if books.wallet(user_id).spendable + given.credits > WALLET_MAX:
@@ -101,6 +101,8 @@ def _unallocated(command: CreditPayment, reason: str) -> Decision:
         received_asset=command.asset,
         paid_at=command.paid_at.isoformat(),
         reason=reason,
+        worth=command.worth.units if command.worth else None,
+        worth_asset=command.worth.asset if command.worth else None,
     )
     return Decision([money])
 
@@ -123,7 +125,7 @@ def _owner_found(books: Books, terms: CreditTerms, command: CreditPayment, payme
     ours = payment.payment_reference or command.payment_reference
     owner = None if ours is not None else command.user_id
     try:
-        return allocate_payment(books, terms, AllocatePayment(command.payment_key, owner, ours))
+        return allocate_payment(books, terms, AllocatePayment(command.payment_key, owner, ours, command.worth))
     except (NothingToAllocate, WalletLimit):
         return Decision(no_effect="still_unallocated")
 
@@ -142,7 +144,8 @@ def allocate_payment(books: Books, terms: CreditTerms, command: AllocatePayment)
     if user_id is None or money <= 0:
         raise NothingToAllocate(command.payment_key)
     honoured = quote if quote is not None and quote.user_id == user_id else None
-    given = credits_given(terms, payment.asset, money, datetime.fromisoformat(payment.paid_at), honoured)
+    worth = _worth_of(payment, command, money)
+    given = credits_given(terms, payment.asset, money, datetime.fromisoformat(payment.paid_at), honoured, worth)
     if given is None:
         raise NothingToAllocate(f"no rate for {payment.asset}")
     purchase = _purchase(
@@ -159,10 +162,23 @@ def allocate_payment(books: Books, terms: CreditTerms, command: AllocatePayment)
         received_asset=payment.asset,
         refunded_before=payment.refunded,
     )
-    return Decision([purchase, _allocated(payment, command, user_id, given)])
+    found = _owner(payment, command, user_id, given)
+    if not payment.disputed_total:
+        return Decision([purchase, found])
+    owned = replace(allocated(payment, found), payment_reference=ours)
+    wallet = evolve_wallet(books.wallet(user_id), purchase)
+    return Decision([purchase, found, *disputed_since(books, terms.asset, owned, wallet)])
 
 
-def _allocated(payment: Payment, command: AllocatePayment, user_id: str, given: Given) -> MoneyAllocated:
+def _worth_of(payment: Payment, command: AllocatePayment, money: int) -> Worth | None:
+    """The worth of what is left: of what the first message told, or else a later one."""
+    if payment.worth is not None and payment.worth_asset is not None:
+        return Worth(payment.worth * money // payment.received, payment.worth_asset)
+    told = command.worth
+    return None if told is None else Worth(told.units * money // payment.received, told.asset)
+
+
+def _owner(payment: Payment, command: AllocatePayment, user_id: str, given: Given) -> MoneyAllocated:
     return MoneyAllocated(
         originator_id=payment.stream,
         originator_version=payment.version + 1,
@@ -195,65 +211,3 @@ def keep_quote(books: Books, terms: CreditTerms, command: KeepQuote) -> Decision
         expires_at=command.expires_at.isoformat(),
     )
     return Decision([kept])
-
-
-def reverse_payment(books: Books, terms: CreditTerms, command: ReversePayment) -> Decision:
-    """Reverse up to the cumulative target; a lower figure that comes later changes nothing."""
-    payment = books.payment(command.payment_key)
-    if payment is None:
-        raise TooEarly(credit_reference(command.payment_key))
-    if payment.asset != command.asset:
-        raise Contradiction(f"{command.payment_key} was paid in {payment.asset}, not {command.asset}")
-    refunded = min(command.refunded_total, payment.received)
-    if refunded <= payment.refunded:
-        return Decision(no_effect="reversed_before")
-    if payment.user_id is None:
-        return Decision([_reverse_unallocated(payment, command, refunded)])
-    return Decision([_reverse_credited(books, terms, payment, command, refunded)])
-
-
-def _reverse_unallocated(payment: Payment, command: ReversePayment, refunded: int) -> UnallocatedReversed:
-    back = refunded - payment.refunded
-    return UnallocatedReversed(
-        originator_id=payment.stream,
-        originator_version=payment.version + 1,
-        reference=command.reference,
-        postings=entry(*move(UNALLOCATED, gateway_account(payment.gateway), payment.asset, back)),
-        gateway=payment.gateway,
-        payment_id=payment.payment_id,
-        refunded_total=refunded,
-        received_asset=payment.asset,
-    )
-
-
-def _reverse_credited(
-    books: Books, terms: CreditTerms, payment: Payment, command: ReversePayment, refunded: int
-) -> PaymentReversed:
-    credits_back = _target(payment.credits, payment, refunded) - payment.credits_taken
-    bonus_back = _target(payment.bonus, payment, refunded) - payment.bonus_taken
-    account = wallet_account(str(payment.user_id))
-    postings: Entry = entry(
-        *move(EXCHANGE, gateway_account(payment.gateway), payment.asset, refunded - payment.refunded),
-        *move(account, EXCHANGE, terms.asset, credits_back - bonus_back),
-        *move(account, PROMOTIONS, terms.asset, bonus_back),
-    )
-    return wallet_event(
-        PaymentReversed,
-        books.wallet(str(payment.user_id)),
-        command.reference,
-        postings,
-        spendable=-credits_back,
-        gateway=payment.gateway,
-        payment_id=payment.payment_id,
-        payment_reference=payment.payment_reference,
-        refunded_total=refunded,
-        received_asset=payment.asset,
-        credits_taken=credits_back,
-        bonus_taken=bonus_back,
-    )
-
-
-def _target(given: int, payment: Payment, refunded: int) -> int:
-    """The part of ``given`` that must be back once ``refunded`` of the payment is: all of it on a full refund."""
-    credited_money = payment.received - payment.refunded_before
-    return given * (refunded - payment.refunded_before) // credited_money

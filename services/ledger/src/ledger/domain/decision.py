@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
 
+from ledger.domain.commands import Command
 from ledger.domain.events import LedgerEvent, WalletEvent
 from ledger.domain.journal import Entry
 from ledger.domain.refusals import InsufficientFunds, WalletLimit
@@ -19,6 +21,11 @@ class Decision(NamedTuple):
 
     events: Sequence[LedgerEvent] = ()
     no_effect: str | None = None
+
+
+def content_hash(command: Command) -> bytes:
+    """What the effect was asked for with: the same reference with another hash is a conflict."""
+    return sha256(command.content.encode("utf-8", "surrogatepass")).digest()
 
 
 WalletEventType = TypeVar("WalletEventType", bound=WalletEvent)

@@ -1,42 +1,44 @@
 """The domain events of the ledger, as they are stored. Private to this service; other services see messages.
 
-Each names the effect (``reference``, unique for ever) and carries its journal entry, so that the journal is data and
-not a reading of today's code. Events of a wallet also carry the wallet's two balances after them. A stored event never
-changes: a new shape is a new ``class_version`` with an upcaster.
+A stored event never changes: a new shape is a new ``class_version`` with an upcaster.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from ledger.domain.journal import Entry, Posting
+from ledger.domain.event_shapes import CreditsBack, DisputeEvent, LedgerEvent, MoneyBack, WalletEvent, know_figures
 
-
-@dataclass(frozen=True, kw_only=True)
-class LedgerEvent:
-    """``originator_id`` is the stream, ``originator_version`` counts its events from one."""
-
-    TOPIC: ClassVar[str]
-    originator_id: str
-    originator_version: int
-    reference: str
-    postings: Entry
-
-    @staticmethod
-    def restore(state: dict[str, Any]) -> None:
-        """Give the postings back the shape that JSON took from them."""
-        state["postings"] = tuple(Posting(*line) for line in state["postings"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class WalletEvent(LedgerEvent):
-    """An event of the stream ``wallet:<user>``. ``spendable`` and ``held`` are what the wallet has after it, in the
-    credit's smallest unit; ``spendable`` below zero is debt."""
-
-    user_id: str
-    spendable: int
-    held: int
+__all__ = [
+    "EVENT_TYPES",
+    "CreditsAdjusted",
+    "CreditsBack",
+    "CreditsDisputed",
+    "CreditsHeld",
+    "CreditsPurchased",
+    "CreditsReceived",
+    "CreditsRefunded",
+    "CreditsSent",
+    "DisputeEvent",
+    "DisputeLost",
+    "DisputeWon",
+    "GatewayFeeBooked",
+    "HoldCaptured",
+    "HoldReleased",
+    "LedgerEvent",
+    "MoneyAllocated",
+    "MoneyBack",
+    "MoneyUnallocated",
+    "PaymentRestored",
+    "PaymentReversed",
+    "QuoteKept",
+    "RefundNoted",
+    "UnallocatedDisputed",
+    "UnallocatedRestored",
+    "UnallocatedReversed",
+    "WalletEvent",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,25 +132,63 @@ class CreditsAdjusted(WalletEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaymentReversed(WalletEvent):
-    """A gateway sent money back and the credits that it had bought were taken. ``refunded_total`` is cumulative;
-    ``credits_taken`` and ``bonus_taken`` are of this event alone, the first including the second."""
+class PaymentReversed(CreditsBack):
+    """A gateway sent money back and the credits that it had bought were taken."""
 
     TOPIC: ClassVar[str] = "ledger.PaymentReversed"
-    gateway: str
-    payment_id: str
-    payment_reference: str | None
-    refunded_total: int
-    received_asset: str
-    credits_taken: int
-    bonus_taken: int
+    class_version: ClassVar[int] = 2
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Version 1 knew cumulative refunds that always took all."""
+        know_figures(state)
+        state |= {"credits_forgiven": 0, "credits_disputed": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentRestored(CreditsBack):
+    """A refund failed after it was believed: money and credits are back where they were."""
+
+    TOPIC: ClassVar[str] = "ledger.PaymentRestored"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundNoted(MoneyBack):
+    """What was told of a refund changed a figure and moved nothing, yet. Stream ``payment:<gateway>:<payment>``."""
+
+    TOPIC: ClassVar[str] = "ledger.RefundNoted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreditsDisputed(DisputeEvent):
+    """A dispute was opened: what its money had bought is set aside."""
+
+    TOPIC: ClassVar[str] = "ledger.CreditsDisputed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisputeWon(DisputeEvent):
+    """A dispute ended for us: what was set aside came back."""
+
+    TOPIC: ClassVar[str] = "ledger.DisputeWon"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisputeLost(DisputeEvent):
+    """A dispute ended against us: its money went back, and the credits with it."""
+
+    TOPIC: ClassVar[str] = "ledger.DisputeLost"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoneyUnallocated(LedgerEvent):
-    """Money arrived for nobody known. Stream ``payment:<gateway>:<payment>``."""
+    """Money arrived for nobody known, or of an asset without a rate. Stream ``payment:<gateway>:<payment>``.
+
+    ``worth`` of ``worth_asset`` is what it was worth then, where that was told.
+    """
 
     TOPIC: ClassVar[str] = "ledger.MoneyUnallocated"
+    class_version: ClassVar[int] = 2
     gateway: str
     payment_id: str
     payment_reference: str | None
@@ -156,6 +196,13 @@ class MoneyUnallocated(LedgerEvent):
     received_asset: str
     paid_at: str
     reason: str
+    worth: int | None
+    worth_asset: str | None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Version 1 was told of no worth."""
+        state |= {"worth": None, "worth_asset": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,14 +218,45 @@ class MoneyAllocated(LedgerEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnallocatedReversed(LedgerEvent):
-    """Money went back before it had an owner. ``refunded_total`` is cumulative."""
+class UnallocatedReversed(MoneyBack):
+    """Money went back before it had an owner."""
 
     TOPIC: ClassVar[str] = "ledger.UnallocatedReversed"
+    class_version: ClassVar[int] = 2
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Version 1 knew cumulative refunds alone."""
+        know_figures(state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnallocatedRestored(MoneyBack):
+    """A refund of money without an owner failed after it was believed."""
+
+    TOPIC: ClassVar[str] = "ledger.UnallocatedRestored"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnallocatedDisputed(MoneyBack):
+    """What became of a dispute about money without an owner; only ``lost`` moves it."""
+
+    TOPIC: ClassVar[str] = "ledger.UnallocatedDisputed"
+    dispute_id: str
+    disputed: int
+    state: Literal["opened", "won", "lost"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayFeeBooked(LedgerEvent):
+    """A gateway kept ``amount``, or gave it back where that is below zero. Stream ``fee:<gateway>:<fee>``: one each."""
+
+    TOPIC: ClassVar[str] = "ledger.GatewayFeeBooked"
     gateway: str
     payment_id: str
-    refunded_total: int
-    received_asset: str
+    fee_id: str
+    amount: int
+    asset: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,8 +284,16 @@ EVENT_TYPES: tuple[type[LedgerEvent], ...] = (
     CreditsReceived,
     CreditsAdjusted,
     PaymentReversed,
+    PaymentRestored,
+    RefundNoted,
+    CreditsDisputed,
+    DisputeWon,
+    DisputeLost,
     MoneyUnallocated,
     MoneyAllocated,
     UnallocatedReversed,
+    UnallocatedRestored,
+    UnallocatedDisputed,
+    GatewayFeeBooked,
     QuoteKept,
 )

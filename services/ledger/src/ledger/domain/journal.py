@@ -25,6 +25,7 @@ COMMISSION = "platform:commission"
 PROMOTIONS = "platform:promotions"
 ADJUSTMENTS = "platform:adjustments"
 UNALLOCATED = "platform:unallocated"
+DISPUTES = "platform:disputes"
 GRID_PAYABLE = "grid:payable"
 
 
@@ -41,6 +42,11 @@ def held_account(user_id: str) -> str:
 def gateway_account(gateway: str) -> str:
     """What a gateway took in for us: the more it received, the further below zero."""
     return f"gateway:{gateway}"
+
+
+def fees_account(gateway: str) -> str:
+    """What a gateway kept for itself: the more, the further below zero."""
+    return f"platform:fees:{gateway}"
 
 
 class UnbalancedEntry(AssertionError):

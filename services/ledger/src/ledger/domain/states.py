@@ -1,4 +1,4 @@
-"""What the ledger knows when it decides: wallets, charges, payments, quotes, and how events change them.
+"""What the ledger knows when it decides: wallets, charges, payments, quotes, disputes, and how events change them.
 
 ``Books`` holds just the states that one batch of commands names. ``evolve`` is the only way to change them.
 """
@@ -7,10 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from ledger.domain import events
+from ledger.domain.payment_states import (
+    Dispute,
+    DisputeState,
+    Payment,
+    Quote,
+    allocated,
+    filled,
+    gone_back,
+    payment_of_purchase,
+    payment_without_owner,
+    quote_of,
+)
+
+__all__ = [
+    "Books",
+    "Charge",
+    "Dispute",
+    "KnownReference",
+    "Payment",
+    "Quote",
+    "Wallet",
+    "evolve",
+    "evolve_wallet",
+]
 
 ChargeState = Literal["held", "captured", "released", "refunded"]
 
@@ -54,49 +77,6 @@ class Charge:
     grid_payment: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """One payment at a gateway. ``user_id`` is None while it is unallocated; ``version`` counts the events of its
-    own stream, which only unallocated money has."""
-
-    gateway: str
-    payment_id: str
-    payment_reference: str | None
-    received: int
-    asset: str
-    paid_at: str = ""
-    user_id: str | None = None
-    credits: int = 0
-    bonus: int = 0
-    refunded: int = 0
-    refunded_before: int = 0
-    credits_taken: int = 0
-    bonus_taken: int = 0
-    version: int = 0
-
-    @property
-    def key(self) -> str:
-        return f"{self.gateway}:{self.payment_id}"
-
-    @property
-    def stream(self) -> str:
-        return f"payment:{self.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A promise: pay ``price`` of ``asset`` until ``expires_at``, get ``credits`` and ``bonus``. Honoured once."""
-
-    payment_reference: str
-    user_id: str
-    price: int
-    asset: str
-    credits: int
-    bonus: int
-    expires_at: datetime
-    used: bool = False
-
-
 class KnownReference(NamedTuple):
     """Where the effect of a reference is stored, and a hash of what was asked for."""
 
@@ -113,6 +93,7 @@ class Books:
     charges: dict[str, Charge] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     quotes: dict[str, Quote] = field(default_factory=dict)
+    disputes: dict[str, Dispute] = field(default_factory=dict)
     references: dict[str, KnownReference] = field(default_factory=dict)
     stored: dict[str, events.LedgerEvent] = field(default_factory=dict)
     """Events behind known references, by reference."""
@@ -159,25 +140,9 @@ def _purchased(books: Books, event: events.CreditsPurchased) -> None:
     if waited is not None:
         # A later message may have brought the reference that the first one lacked.
         books.payments[waited.key] = replace(waited, payment_reference=event.payment_reference)
-    if event.rule in ("quote", "overpaid"):
-        quote = books.quotes[event.payment_reference]
-        books.quotes[event.payment_reference] = replace(quote, used=True)
-
-
-def payment_of_purchase(event: events.CreditsPurchased) -> Payment:
-    """The payment as its purchase left it, before any reversal."""
-    return Payment(
-        gateway=event.gateway,
-        payment_id=event.payment_id,
-        payment_reference=event.payment_reference,
-        received=event.received,
-        asset=event.received_asset,
-        user_id=event.user_id,
-        credits=event.credits,
-        bonus=event.bonus,
-        refunded=event.refunded_before,
-        refunded_before=event.refunded_before,
-    )
+    quote = books.quotes.get(event.payment_reference)
+    if quote is not None:
+        books.quotes[event.payment_reference] = filled(quote, event)
 
 
 def _held(books: Books, event: events.CreditsHeld) -> None:
@@ -201,58 +166,42 @@ def _refunded(books: Books, event: events.CreditsRefunded) -> None:
     books.charges[event.deployment_id] = replace(books.charges[event.deployment_id], state="refunded")
 
 
-def _reversed(books: Books, event: events.PaymentReversed) -> None:
+def _gone_back(books: Books, event: events.MoneyBack) -> None:
     key = f"{event.gateway}:{event.payment_id}"
     payment = books.payment(key)
-    assert payment is not None
-    books.payments[key] = replace(
-        payment,
-        refunded=event.refunded_total,
-        credits_taken=payment.credits_taken + event.credits_taken,
-        bonus_taken=payment.bonus_taken + event.bonus_taken,
-    )
+    assert payment is not None, "money goes back of what was booked"
+    books.payments[key] = gone_back(payment, event)
+
+
+def _disputed(state: DisputeState) -> Callable[[Books, Any], None]:
+    def change(books: Books, event: events.DisputeEvent) -> None:
+        _gone_back(books, event)
+        _end_or_open(books, event, state)
+
+    return change
+
+
+def _unallocated_disputed(books: Books, event: events.UnallocatedDisputed) -> None:
+    _gone_back(books, event)
+    _end_or_open(books, event, event.state)
+
+
+def _end_or_open(books: Books, event: events.DisputeEvent | events.UnallocatedDisputed, state: DisputeState) -> None:
+    dispute = Dispute(event.gateway, event.payment_id, event.dispute_id, event.disputed, state)
+    books.disputes[dispute.key] = dispute
 
 
 def _unallocated(books: Books, event: events.MoneyUnallocated) -> None:
-    books.payments[f"{event.gateway}:{event.payment_id}"] = Payment(
-        gateway=event.gateway,
-        payment_id=event.payment_id,
-        payment_reference=event.payment_reference,
-        received=event.received,
-        asset=event.received_asset,
-        paid_at=event.paid_at,
-        version=event.originator_version,
-    )
+    books.payments[f"{event.gateway}:{event.payment_id}"] = payment_without_owner(event)
 
 
 def _allocated(books: Books, event: events.MoneyAllocated) -> None:
     key = f"{event.gateway}:{event.payment_id}"
-    payment = books.payments[key]
-    books.payments[key] = replace(
-        payment,
-        user_id=event.user_id,
-        credits=event.credits,
-        bonus=event.bonus,
-        refunded_before=payment.refunded,
-        version=event.originator_version,
-    )
-
-
-def _unallocated_reversed(books: Books, event: events.UnallocatedReversed) -> None:
-    key = f"{event.gateway}:{event.payment_id}"
-    books.payments[key] = replace(books.payments[key], refunded=event.refunded_total, version=event.originator_version)
+    books.payments[key] = allocated(books.payments[key], event)
 
 
 def _quote_kept(books: Books, event: events.QuoteKept) -> None:
-    books.quotes[event.payment_reference] = Quote(
-        payment_reference=event.payment_reference,
-        user_id=event.user_id,
-        price=event.price,
-        asset=event.price_asset,
-        credits=event.credits,
-        bonus=event.bonus,
-        expires_at=datetime.fromisoformat(event.expires_at),
-    )
+    books.quotes[event.payment_reference] = quote_of(event)
 
 
 _CHANGES: Mapping[type, Callable[[Books, Any], None]] = {
@@ -261,9 +210,16 @@ _CHANGES: Mapping[type, Callable[[Books, Any], None]] = {
     events.HoldCaptured: _captured,
     events.HoldReleased: _released,
     events.CreditsRefunded: _refunded,
-    events.PaymentReversed: _reversed,
+    events.PaymentReversed: _gone_back,
+    events.PaymentRestored: _gone_back,
+    events.RefundNoted: _gone_back,
+    events.CreditsDisputed: _disputed("opened"),
+    events.DisputeWon: _disputed("won"),
+    events.DisputeLost: _disputed("lost"),
     events.MoneyUnallocated: _unallocated,
     events.MoneyAllocated: _allocated,
-    events.UnallocatedReversed: _unallocated_reversed,
+    events.UnallocatedReversed: _gone_back,
+    events.UnallocatedRestored: _gone_back,
+    events.UnallocatedDisputed: _unallocated_disputed,
     events.QuoteKept: _quote_kept,
 }

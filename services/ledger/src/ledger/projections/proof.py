@@ -7,16 +7,19 @@ anything that lasts.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from eventstore.verify import faults
-from ledger.domain.events import EVENT_TYPES, WalletEvent
-from ledger.domain.states import Wallet, evolve_wallet
+from ledger.domain.events import EVENT_TYPES, LedgerEvent, MoneyBack, WalletEvent
+from ledger.domain.payment_states import payment_of_purchase
+from ledger.domain.states import Books, evolve
 from ledger.projections.balances import trial_balance
 from ledger.projections.journal import JournalProjection
+from ledger.projections.rows import TABLES, purchases, states_of
 
 PAGE_MAX = 5_000
 Progress = Callable[[int], None]
@@ -81,10 +84,14 @@ async def verified(conn: Any, asset: str, progress: Progress) -> AsyncIterator[s
 
 
 async def rebuilt(conn: Any, progress: Progress) -> AsyncIterator[str]:
-    """Make wallets and journal anew from the log in shadow tables, and tell every difference from live, in words."""
+    """Make wallets, journal and what is kept beside them anew from the log, and tell every difference, in words."""
     async with conn.transaction(isolation="repeatable_read"):
         await conn.execute(_SHADOWS)
-        await _fill(conn, progress)
+        books, baseless = await _fill(conn, progress)
+        for fault in baseless:
+            yield fault
+        async for difference in _states_differ(conn, books):
+            yield difference
         for row in await conn.fetch(_WALLETS_DIFFER):
             yield f"wallet: {row['user_id']} is {_values(row['live'])}, rebuilt {_values(row['rebuilt'])}"
         for row in await conn.fetch(_POSTINGS_DIFFER):
@@ -93,30 +100,69 @@ async def rebuilt(conn: Any, progress: Progress) -> AsyncIterator[str]:
             yield f"balance: {row['account']} {row['asset']} is {row['live']}, rebuilt {row['rebuilt']}"
 
 
-async def _fill(conn: Any, progress: Progress) -> None:
+async def _fill(conn: Any, progress: Progress) -> tuple[Books, list[str]]:
+    """The books by the log alone, and the events that build on what the log does not have."""
     mapper = EventMapper(EVENT_TYPES)
     journal = JournalProjection(mapper, postings="shadow_postings", balances="shadow_balances")
     store, checkpoint = PostgresEventStore(conn), await conn.fetchval(_CHECKPOINT)
-    wallets: dict[str, Wallet] = {}
+    books = Books()
     heads: dict[str, bytes] = {}
+    baseless: list[str] = []
     position = 0
     while page := await store.read_log(position, limit=PAGE_MAX, within=conn):
         # The journal is compared as far as it came; wallets are as fresh as the log.
         await journal.apply(conn, [event for event in page if event.position <= checkpoint])
-        for recorded in page:
-            event = mapper.to_domain_event(recorded.stored())
+        made = [mapper.to_domain_event(recorded.stored()) for recorded in page]
+        await _know_payments(conn, mapper, books, made)
+        for recorded, event in zip(page, made, strict=True):
+            try:
+                evolve(books, event)
+            except (KeyError, AssertionError):
+                baseless.append(f"event: {recorded.stream} version {recorded.version} builds on what is not in the log")
             if isinstance(event, WalletEvent):
-                wallets[event.user_id] = evolve_wallet(wallets.get(event.user_id) or Wallet(event.user_id), event)
                 heads[event.user_id] = recorded.hash
         position = page[-1].position
         progress(len(page))
-    columns = [list(column) for column in zip(*_rows(wallets, heads), strict=True)]
+    columns = [list(column) for column in zip(*_rows(books, heads), strict=True)]
     if columns:
         await conn.execute(_FILL_WALLETS, *columns)
+    return books, baseless
 
 
-def _rows(wallets: dict[str, Wallet], heads: dict[str, bytes]) -> Iterator[tuple[Any, ...]]:
-    for user_id, wallet in wallets.items():
+async def _know_payments(conn: Any, mapper: EventMapper, books: Books, made: Sequence[LedgerEvent]) -> None:
+    """Payments have no row, and take no memory here, until something of them goes back."""
+    named = {f"{event.gateway}:{event.payment_id}" for event in made if isinstance(event, MoneyBack)}
+    unknown = named.difference(books.payments)
+    if unknown:
+        found = await purchases(conn, mapper, sorted(unknown))
+        books.payments.update({key: payment_of_purchase(event) for key, event in found.items()})
+
+
+async def _states_differ(conn: Any, books: Books) -> AsyncIterator[str]:
+    replayed: Mapping[str, dict[str, Any]] = {
+        "charge": dict(books.charges),
+        "payment": dict(books.payments),
+        "quote": dict(books.quotes),
+        "dispute": dict(books.disputes),
+    }
+    for name in TABLES:
+        left = replayed[name]
+        async for key, live in states_of(conn, name):
+            rebuilt = left.pop(key, None)
+            if live != rebuilt:
+                yield f"{name}: {key} is {_fields(live)}, rebuilt {_fields(rebuilt)}"
+        for key in sorted(left):
+            yield f"{name}: {key} is missing, rebuilt {_fields(left[key])}"
+
+
+def _fields(state: Any) -> str:
+    if state is None:
+        return "missing"
+    return ", ".join(f"{field.name} {getattr(state, field.name)}" for field in fields(state))
+
+
+def _rows(books: Books, heads: dict[str, bytes]) -> Iterator[tuple[Any, ...]]:
+    for user_id, wallet in books.wallets.items():
         yield (*wallet, heads[user_id])
 
 

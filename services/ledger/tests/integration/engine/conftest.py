@@ -20,7 +20,15 @@ from chassis.inbox import claim_partitions
 from chassis.postgres import open_pool
 from chassis.runtime import StopSignal
 from contracts.amounts import Money
-from contracts.messages import Message, PaymentConfirmed, PaymentInitiated, PaymentRefunded
+from contracts.messages import (
+    GatewayFeeCharged,
+    Message,
+    PaymentConfirmed,
+    PaymentDisputed,
+    PaymentInitiated,
+    PaymentRefunded,
+    RefundReported,
+)
 from contracts.topics import PAYMENTS
 from embedded.provisioning import DatabaseAccess
 from eventstore.mapper import EventMapper
@@ -163,11 +171,14 @@ class Speaker:
         amount: str = "25.00",
         ours: str | None = None,
         as_id: str | None = None,
+        asset: str = "USD/2",
+        worth: str | None = None,
     ) -> Record:
         message = PaymentConfirmed(
             gateway="stripe",
             gateway_payment_id=payment_id,
-            received=Money(asset="USD/2", amount=amount),
+            received=Money(asset=asset, amount=amount),
+            worth=None if worth is None else Money(asset="USD/2", amount=worth),
             paid_at=NOON,
             reference=ours,
             user_id=user,
@@ -182,6 +193,39 @@ class Speaker:
             refunded_at=NOON,
         )
         return self.record(message, offset, as_id=as_id)
+
+    def refund(self, offset: int, state: Any, amount: str = "10.00", *, name: str = "re_1") -> Record:
+        message = RefundReported(
+            gateway="stripe",
+            gateway_payment_id="pi_1",
+            refund_id=name,
+            amount=Money(asset="USD/2", amount=amount),
+            state=state,
+            reported_at=NOON,
+        )
+        return self.record(message, offset)
+
+    def dispute(self, offset: int, state: Any, amount: str = "10.00") -> Record:
+        message = PaymentDisputed(
+            gateway="stripe",
+            gateway_payment_id="pi_1",
+            dispute_id="dp_1",
+            state=state,
+            amount=Money(asset="USD/2", amount=amount),
+            reason="fraudulent",
+            reported_at=NOON,
+        )
+        return self.record(message, offset)
+
+    def fee(self, offset: int, amount: str = "1.03") -> Record:
+        message = GatewayFeeCharged(
+            gateway="stripe",
+            gateway_payment_id="pi_1",
+            fee_id="txn_1",
+            amount=Money(asset="USD/2", amount=amount),
+            charged_at=NOON,
+        )
+        return self.record(message, offset)
 
     def initiated(
         self, offset: int, ours: str = "QREF1", *, price: str = "25.00", bonus: str = "2.50", promised: str = "25.00"

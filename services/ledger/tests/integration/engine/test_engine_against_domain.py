@@ -21,7 +21,7 @@ from chassis.postgres import open_pool
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from ledger.adapters.books import PostgresBooks
-from ledger.adapters.books_rows import charge_of, payment_of, quote_of, wallet_of
+from ledger.adapters.books_rows import charge_of, dispute_of, payment_of, quote_of, wallet_of
 from ledger.application.engine import Engine
 from ledger.application.work import Settled, Work
 from ledger.domain import commands
@@ -67,6 +67,25 @@ COMMANDS = st.one_of(
     ),
     st.builds(commands.AllocatePayment, PAYMENTS.map("stripe:{}".format), st.none() | USERS),
     st.builds(commands.ReversePayment, st.just("stripe"), PAYMENTS, st.integers(1, 3000), st.just("USD/2")),
+    st.builds(
+        commands.ReportRefund,
+        st.just("stripe"),
+        PAYMENTS,
+        st.sampled_from(["re_1", "re_2"]),
+        st.sampled_from([1, 1000]),
+        st.just("USD/2"),
+        st.sampled_from(["pending", "succeeded", "failed"]),
+    ),
+    st.builds(
+        commands.ReportDispute,
+        st.just("stripe"),
+        PAYMENTS,
+        st.sampled_from(["dp_1", "dp_2"]),
+        st.sampled_from(["opened", "won", "lost"]),
+        st.just(1000),
+        st.just("USD/2"),
+    ),
+    st.builds(commands.BookFee, st.just("stripe"), PAYMENTS, KEYS, st.just(103), st.just("USD/2")),
     st.builds(commands.HoldCredits, USERS, DEPLOYMENTS, st.just("web"), st.just("Web"), AMOUNTS),
     st.builds(commands.CaptureHold, DEPLOYMENTS, st.just(10), st.sampled_from([90, 990, 2490])),
     st.builds(commands.ReturnHold, DEPLOYMENTS),
@@ -165,13 +184,16 @@ class EngineAgainstDomain(RuleBasedStateMachine):
         pid=PAYMENTS,
         total=st.integers(1, 2500),
         in_one=st.booleans(),
-        order=st.permutations(range(3)),
+        order=st.permutations(range(6)),
     )
     def settle_a_payment(self, ours: str, owner: str, pid: str, total: int, in_one: bool, order: list[int]) -> None:
         parts = [
             commands.KeepQuote(ours, owner, "stripe", 2500, "USD/2", 2500, 30, NOON),
             commands.CreditPayment("stripe", pid, 2500, "USD/2", NOON, None, ours),
             commands.ReversePayment("stripe", pid, total, "USD/2"),
+            commands.ReportDispute("stripe", pid, "dp_3", "opened", total, "USD/2"),
+            commands.ReportRefund("stripe", pid, "re_3", total, "USD/2", "succeeded"),
+            commands.ReportRefund("stripe", pid, "re_3", total, "USD/2", "failed"),
         ]
         arrived = [parts[number] for number in order]
         for batch in [arrived] if in_one else [[command] for command in arrived]:
@@ -190,6 +212,7 @@ class EngineAgainstDomain(RuleBasedStateMachine):
         assert {w.user_id: w for w in wallets if w.version} == {u: w for u, w in books.wallets.items() if w.version}
         assert {c.deployment_id: c for c in map(charge_of, self.engine.rows("charges"))} == books.charges
         assert {q.payment_reference: q for q in map(quote_of, self.engine.rows("quotes"))} == books.quotes
+        assert {d.key: d for d in map(dispute_of, self.engine.rows("disputes"))} == books.disputes
         for payment in map(payment_of, self.engine.rows("payments")):
             assert payment == books.payment(payment.key)
         known = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.application.work import Work
-from ledger.domain.commands import CaptureHold, HoldCredits, ReturnHold, ReversePayment, Transfer
+from ledger.domain.commands import CaptureHold, HoldCredits, ReportRefund, ReturnHold, ReversePayment, Transfer
 from ledger.domain.refusals import InsufficientFunds
 from testkit.waiting_for import eventually
 
@@ -128,3 +128,19 @@ async def test_a_refund_that_read_a_payment_before_another_replica_refunded_it(l
         await eventually(lambda: ledger.pool.fetchval(f"{WHO_WAITS} = 2"), 1.5)
     await asyncio.gather(*refunds)
     assert (await ledger.wallet("alice")).spendable == 0
+
+
+async def test_a_refund_and_its_failure_at_once_leave_nothing(ledger: Any, say: Any) -> None:
+    """Neither engine had seen the other's news when it began to read."""
+    chance = Random(5)
+    engines = [await ledger.another_engine(batch_max=3) for _ in range(2)]
+    payments = [f"pi_{number}" for number in range(40)]
+    await ledger.settle(*(say.paid(100, by=chance.choice(USERS), payment_id=name) for name in payments))
+    works = [
+        Work(command=ReportRefund("stripe", name, "re_1", 100, "USD/2", state))
+        for name in payments
+        for state in ("succeeded", "failed")
+    ]
+    await settle_all(engines, works, chance)
+    assert sum([(await ledger.wallet(user)).spendable for user in USERS]) == 40 * 100
+    assert await ledger.pool.fetchval("SELECT count(*) FROM payments WHERE refunded <> 0 OR single_total <> 0") == 0

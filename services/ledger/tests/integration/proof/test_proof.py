@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,16 @@ from eventstore.projector import Projector
 from ledger.adapters.books import PostgresBooks
 from ledger.application.engine import Engine
 from ledger.application.work import Work
-from ledger.domain.commands import CaptureHold, CreditPayment, HoldCredits, ReturnHold, Transfer
+from ledger.domain.commands import (
+    CaptureHold,
+    CreditPayment,
+    HoldCredits,
+    KeepQuote,
+    ReportDispute,
+    ReportRefund,
+    ReturnHold,
+    Transfer,
+)
 from ledger.domain.conversion import CreditTerms
 from ledger.domain.events import EVENT_TYPES
 from ledger.projections import proof
@@ -50,6 +59,11 @@ async def books(make_database: DatabaseFactory) -> AsyncIterator[asyncpg.Connect
         HoldCredits("bob", "d-2", "web", "Web", 1000),
         ReturnHold("d-2"),
         Transfer("t-1", "alice", "carol", 500),
+        ReportRefund("stripe", "pi_alice", "re_1", 1000, "USD/2", "succeeded"),
+        ReportDispute("stripe", "pi_bob", "dp_1", "opened", 2000, "USD/2"),
+        KeepQuote("QREF1", "carol", "stripe", 700, "USD/2", 700, 70, datetime.now(UTC) + timedelta(hours=1)),
+        CreditPayment("stripe", "pi_carol", 600, "USD/2", datetime.now(UTC), None, "QREF1"),
+        CreditPayment("stripe", "pi_nobody", 600, "USD/2", datetime.now(UTC)),
     ):
         await engine.settle(Work(command=command))
     stop.set()
@@ -146,3 +160,41 @@ async def test_a_stream_that_was_cut_off_is_found(books: asyncpg.Connection) -> 
         """
     )
     assert "head: the stream of alice does not end where its wallet says" in await verified(books)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("damage", "found_as"),
+    [
+        ("UPDATE charges SET commission = commission + 1 WHERE deployment_id = 'd-1'", "charge: d-1 is "),
+        (
+            "UPDATE payments SET single_total = 999 WHERE payment_key = 'stripe:pi_alice'",
+            "payment: stripe:pi_alice is ",
+        ),
+        ("DELETE FROM payments WHERE payment_key = 'stripe:pi_nobody'", "payment: stripe:pi_nobody is missing"),
+        ("UPDATE quotes SET given = 0", "quote: QREF1 is "),
+        ("UPDATE disputes SET state = 'won'", "dispute: stripe:pi_bob:dp_1 is "),
+        (
+            "INSERT INTO disputes SELECT 'stripe:pi_bob:dp_2', payment_key, gateway, payment_id, 'dp_2', 5, state "
+            "FROM disputes",
+            "dispute: stripe:pi_bob:dp_2 is ",
+        ),
+    ],
+)
+async def test_a_row_beside_the_wallets_that_was_tampered_with_is_found(
+    books: asyncpg.Connection, damage: str, found_as: str
+) -> None:
+    await books.execute(damage)
+    [fault] = await found(proof.rebuilt(books, quiet))
+    assert fault.startswith(found_as)
+
+
+@pytest.mark.asyncio
+async def test_an_event_that_builds_on_a_removed_one_is_found(books: asyncpg.Connection) -> None:
+    await books.execute(
+        """
+        ALTER TABLE stored_events DISABLE TRIGGER ALL;
+        DELETE FROM stored_events WHERE topic = 'ledger.CreditsHeld' AND originator_id = 'wallet:alice'
+        """
+    )
+    assert "event: wallet:alice version 3 builds on what is not in the log" in await found(proof.rebuilt(books, quiet))

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, V
 from chassis.settings import SettingsError
 from contracts.amounts import AMOUNT_MAX, Asset, parse_positive_units, parse_units
 from payments_api.application.ports import Service
-from payments_api.domain.quotes import Terms
+from payments_api.domain.quotes import PackageTerms, Pricing, Terms
 
 PRICE_ASSET = "USD/2"
 
@@ -45,6 +45,14 @@ class Catalogue:
     terms: Terms
     packages: Sequence[Package]
     services: Mapping[str, Service]
+
+    @property
+    def pricing(self) -> Pricing:
+        """What dollars buy, by rate and by package."""
+        return Pricing(
+            self.terms,
+            {package.id: PackageTerms(package.price, package.credits, package.bonus) for package in self.packages},
+        )
 
 
 def _exact(value: object) -> object:

@@ -45,9 +45,17 @@ async def claim(conn: Any, user_id: str, key: IdempotencyKey, subject_id: str) -
     """Take the key for ``subject_id``; what the earlier request made when it is taken. Raises KeyReused."""
     if await conn.fetchval(_CLAIM, user_id, key.key, key.request_hash, subject_id) is not None:
         return None
+    earlier = await find(conn, user_id, key)
+    if earlier is None:
+        raise OperationalError("the key was forgotten at this very moment")
+    return earlier
+
+
+async def find(conn: Any, user_id: str, key: IdempotencyKey) -> Earlier | None:
+    """What an earlier request with this key made, None when there was none. Raises KeyReused."""
     row = await conn.fetchrow(_FIND, user_id, key.key)
     if row is None:
-        raise OperationalError("the key was forgotten at this very moment")
+        return None
     if row["request_hash"] != key.request_hash:
         raise KeyReused
     return Earlier(row["subject_id"], row["answer"])

@@ -16,7 +16,7 @@ LIVE_LANE = 0x6C697665_6C616E65
 RETAIN_S = 7 * 86_400
 PRUNE_MAX_ROWS = 5_000
 
-Kind = Literal["balance", "payment", "deployment"]
+Kind = Literal["balance", "payment", "deployment", "purchase_refused"]
 
 _LANE = "SELECT pg_advisory_xact_lock($1)"
 _APPEND = "INSERT INTO live_events (user_id, kind, data) VALUES ($1, $2, $3)"

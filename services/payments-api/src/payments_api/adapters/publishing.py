@@ -6,7 +6,8 @@ that only this service cares about have no message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +16,11 @@ from contracts import messages
 from contracts.amounts import Money
 from eventstore.port import EventStore, RecordedEvent
 from payments_api.adapters.payment_repository import event_mapper
-from payments_api.application.initiating import payment_of
+from payments_api.application.ports import payment_of
 from payments_api.domain import events
 
 SOURCE = "payments-api"
+_METADATA = "SELECT payment_id, metadata FROM payment_details WHERE payment_id = ANY($1::text[])"
 
 
 class LogSource:
@@ -33,22 +35,40 @@ class LogSource:
     async def read_after(self, conn: Any, position: int, limit: int) -> tuple[int, Sequence[OutgoingRecord]]:
         """The last position read, and the messages of the events after ``position``."""
         recorded = await self._store.read_log(position, limit=limit, within=conn)
-        records = [record for event in recorded if (record := self._record(event)) is not None]
+        events_read = [self._mapper.to_domain_event(one.stored()) for one in recorded]
+        metadata = await self._metadata(conn, events_read)
+        records = [
+            record
+            for one, event in zip(recorded, events_read, strict=True)
+            if (record := _record(one, event, metadata)) is not None
+        ]
         return (recorded[-1].position if recorded else position), records
 
-    def _record(self, recorded: RecordedEvent) -> OutgoingRecord | None:
-        event: events.PaymentEvent = self._mapper.to_domain_event(recorded.stored())
-        if not isinstance(event, events.PaymentInitiated):
-            return None
-        message = translate(event)
-        envelope = message.in_envelope(
-            source=SOURCE, stream=recorded.stream, version=recorded.version, time=recorded.recorded_at
-        )
-        return OutgoingRecord(message.TOPIC, message.reference.encode(), envelope.data, envelope.to_headers())
+    async def _metadata(self, conn: Any, read: Sequence[events.PaymentEvent]) -> Mapping[str, dict[str, str]]:
+        """What requests gave along, by payment; emptied ones are empty."""
+        begun = [payment_of(event.originator_id) for event in read if isinstance(event, events.PaymentInitiated)]
+        rows = await conn.fetch(_METADATA, begun) if begun else []
+        return {row["payment_id"]: json.loads(row["metadata"]) for row in rows}
 
 
-def translate(event: events.PaymentInitiated) -> messages.PaymentInitiated:
-    """The public message: the quote that the ledger will honour."""
+def _record(
+    recorded: RecordedEvent, event: events.PaymentEvent, metadata: Mapping[str, dict[str, str]]
+) -> OutgoingRecord | None:
+    message: messages.PaymentInitiated | messages.PaymentExpired
+    if isinstance(event, events.PaymentInitiated):
+        message = initiated(event, metadata.get(payment_of(event.originator_id), {}))
+    elif isinstance(event, events.PaymentExpired):
+        message = expired(event)
+    else:
+        return None
+    envelope = message.in_envelope(
+        source=SOURCE, stream=recorded.stream, version=recorded.version, time=recorded.recorded_at
+    )
+    return OutgoingRecord(message.TOPIC, message.reference.encode(), envelope.data, envelope.to_headers())
+
+
+def initiated(event: events.PaymentInitiated, metadata: dict[str, str]) -> messages.PaymentInitiated:
+    """The public message: the quote that the ledger will honour, and where coins are awaited."""
     return messages.PaymentInitiated(
         payment_id=payment_of(event.originator_id),
         reference=event.reference,
@@ -58,4 +78,19 @@ def translate(event: events.PaymentInitiated) -> messages.PaymentInitiated:
         credits=Money.of(event.credits, event.credit_asset),
         bonus=Money.of(event.bonus, event.credit_asset),
         expires_at=datetime.fromisoformat(event.expires_at),
+        gateway_payment_id=event.gateway_payment_id,
+        deposit=None if event.deposit is None else messages.Deposit.model_validate(event.deposit),
+        package_id=event.package_id,
+        metadata=metadata,
+    )
+
+
+def expired(event: events.PaymentExpired) -> messages.PaymentExpired:
+    """The public message."""
+    return messages.PaymentExpired(
+        payment_id=payment_of(event.originator_id),
+        reference=event.reference,
+        user_id=event.user_id,
+        gateway=event.gateway,
+        expired_at=datetime.fromisoformat(event.at),
     )

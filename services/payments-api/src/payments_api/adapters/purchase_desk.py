@@ -35,6 +35,7 @@ _SETTLE = """
 UPDATE purchases SET state = $2, required = $3, available = $4, wallet_version = $5, settled_at = clock_timestamp()
 WHERE deployment_id = $1 AND state = 'requested' RETURNING *
 """
+_IS_BY_CARD = "SELECT true FROM card_purchases WHERE deployment_id = $1"
 _HIDE = "DELETE FROM deployments WHERE id = $1"
 # Locked, so that nobody tells of a later state before this one is told.
 _DEPLOYMENT = "SELECT * FROM deployments WHERE id = $1 FOR UPDATE"
@@ -61,10 +62,8 @@ class PostgresPurchaseDesk:
             earlier = await idempotency.claim(conn, user_id, key, deployment_id) if key is not None else None
             if earlier is not None:
                 return Opened(_purchase(await conn.fetchrow(_READ, earlier.subject_id)), is_repeat=True)
-            about = (deployment_id, user_id, service.id, service.name, service.asset, service.price)
-            row = await conn.fetchrow(_OPEN, *about, float(resume_after_s))
-            await conn.execute(_SHOW, *about)
-        return Opened(_purchase(row), is_repeat=False)
+            purchase = await open_purchase(conn, deployment_id, user_id, service, resume_after_s=resume_after_s)
+        return Opened(purchase, is_repeat=False)
 
     async def settle(self, deployment_id: str, outcome: ChargeOutcome) -> Purchase:
         async with self._pool.acquire() as conn, conn.transaction():
@@ -73,6 +72,9 @@ class PostgresPurchaseDesk:
                 return _purchase(await conn.fetchrow(_READ, deployment_id))
             if isinstance(outcome, NoCover):
                 await conn.execute(_HIDE, deployment_id)
+                # Who asked just now has the refusal as an answer; who paid by card a while ago waits for news.
+                if await conn.fetchval(_IS_BY_CARD, deployment_id):
+                    await live_events.append(conn, row["user_id"], "purchase_refused", presenting.refused_purchase(row))
             else:
                 await self._tell(conn, row)
         return _purchase(row)
@@ -84,6 +86,16 @@ class PostgresPurchaseDesk:
     async def _tell(self, conn: Any, purchase: Mapping[str, Any]) -> None:
         deployment = await conn.fetchrow(_DEPLOYMENT, purchase["deployment_id"])
         await live_events.append(conn, purchase["user_id"], "deployment", presenting.deployment(deployment))
+
+
+async def open_purchase(
+    conn: Any, deployment_id: str, user_id: str, service: Service, *, resume_after_s: float
+) -> Purchase:
+    """Store the intent in ``conn``'s transaction, and the deployment as people see it."""
+    about = (deployment_id, user_id, service.id, service.name, service.asset, service.price)
+    row = await conn.fetchrow(_OPEN, *about, float(resume_after_s))
+    await conn.execute(_SHOW, *about)
+    return _purchase(row)
 
 
 def _columns(outcome: ChargeOutcome) -> Sequence[Any]:

@@ -1,69 +1,128 @@
-"""Beginning a payment: quote it, store it, say where to pay. One transaction; no gateway is called in it.
+"""Beginning a payment: quote it, make it payable at its gateway, then store both in one transaction.
 
-Which gateways there are is decided by what this is given; a gateway that is known and not built yet is said to be so.
+The gateway is asked first: what nobody was shown can be forgotten, a payment of ours that cannot be paid could not.
+Its id is made of the request's own key where it has one, so that a repeat finds the same at the gateway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID, uuid5
 
 from chassis.clock import Clock
 from chassis.errors import InvalidField
 from chassis.ids import IdFactory
-from payments_api.application.ports import Checkout, PaymentStore
-from payments_api.application.refusals import NotHereYet, UnknownGateway
-from payments_api.domain.payment import Initiate, OpenCheckout, Payment
-from payments_api.domain.quotes import Terms, quote_at_base_rate
+from contracts.references import RANDOM_BITS, make_reference
+from payments_api.application.gateways import Gateway, Opened, PayRequest
+from payments_api.application.ports import PaymentStore
+from payments_api.application.refusals import GatewayNotConfigured, UnknownGateway
+from payments_api.domain.deciding import Initiate, OpenCheckout
+from payments_api.domain.payment import Payment
+from payments_api.domain.quotes import Quote, QuoteRefused
 
-ANNOUNCED_GATEWAYS = frozenset({"stripe", "clickpesa", "bank", "crypto"})
-STREAM_PREFIX = "payment:"
+KNOWN_GATEWAYS = frozenset({"stripe", "clickpesa", "bank", "crypto", "demo"})
+_IDS_BY_KEY = UUID("6f1d2b8e-6d5c-4f0e-9c39-7a7f5b1f6a10")
 
 
-def payment_of(stream: str) -> str:
-    """The payment of that stream."""
-    return stream.removeprefix(STREAM_PREFIX)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asks for: pay ``price`` smallest units of ``asset``; ``options`` are the gateway's own part."""
+
+    asset: str
+    price: int
+    package_id: str | None = None
+    description: str | None = None
+    customer_email: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A payment that its gateway knows and our books do not yet."""
+
+    request: PayRequest
+    gateway: str
+    quote: Quote
+    opened: Opened
 
 
 class Initiating:
-    """The use case behind ``initiate``. ``new_reference`` makes references that were never made before."""
+    """The use case behind ``initiate``."""
 
-    def __init__(
-        self,
-        store: PaymentStore,
-        checkouts: Mapping[str, Checkout],
-        terms: Terms,
-        clock: Clock,
-        ids: IdFactory,
-        new_reference: Callable[[], str],
-    ) -> None:
+    def __init__(self, store: PaymentStore, gateways: Mapping[str, Gateway], clock: Clock, ids: IdFactory) -> None:
         self._store = store
-        self._checkouts = dict(checkouts)
-        self._terms = terms
+        self._gateways = dict(gateways)
         self._clock = clock
         self._ids = ids
-        self._new_reference = new_reference
 
-    def checkout_of(self, gateway: str) -> Checkout:
-        """The gateway. Raises NotHereYet, or UnknownGateway."""
-        checkout = self._checkouts.get(gateway)
-        if checkout is not None:
-            return checkout
-        if gateway in ANNOUNCED_GATEWAYS:
-            raise NotHereYet(f"Payments through {gateway} are not available yet")
+    def gateway(self, name: str) -> Gateway:
+        """The gateway. Raises GatewayNotConfigured, or UnknownGateway."""
+        gateway = self._gateways.get(name)
+        if gateway is not None:
+            return gateway
+        if name in KNOWN_GATEWAYS - {"demo"}:
+            raise GatewayNotConfigured(name)
         raise UnknownGateway
 
-    def new_payment_id(self) -> str:
-        """The id of a payment that is about to begin."""
-        return str(self._ids.new())
+    def new_payment_id(self, user_id: str, key: str | None) -> str:
+        """The id of a payment that is about to begin; the same again for the same key of the same person."""
+        return str(self._ids.new()) if key is None else str(uuid5(_IDS_BY_KEY, f"{user_id}\x1f{key}"))
 
-    async def begin(self, conn: Any, payment_id: str, user_id: str, price: int, gateway: str) -> Payment:
-        """Begin it in ``conn``'s transaction. Raises InvalidField when the price buys nothing, and as checkout_of."""
-        checkout = self.checkout_of(gateway)
-        quote = quote_at_base_rate(self._terms, price, self._clock.now())
-        if quote is None:
-            raise InvalidField("amount", "too_small", "must be worth at least one unit of credit")
-        state = await self._store.load(conn, payment_id)
-        initiate = Initiate(user_id, self._new_reference(), gateway, quote)
-        open_checkout = OpenCheckout(checkout.payment_url(payment_id, initiate))
-        return await self._store.save(conn, state, [initiate, open_checkout])
+    async def prepare(self, payment_id: str, user_id: str, gateway: str, asked: Asked) -> Prepared:
+        """Quote it and make it payable. Raises InvalidField, GatewayAway, GatewayRefused, and as ``gateway``."""
+        chosen = self.gateway(gateway)
+        request = PayRequest(
+            payment_id=payment_id,
+            reference=reference_of(payment_id),
+            user_id=user_id,
+            asset=asked.asset,
+            price=asked.price,
+            package_id=asked.package_id,
+            description=asked.description,
+            customer_email=asked.customer_email,
+            metadata=asked.metadata,
+            options=asked.options,
+        )
+        try:
+            quote = await chosen.quote(request, self._clock.now())
+        except QuoteRefused as refused:
+            raise InvalidField(refused.field, refused.code, refused.title) from refused
+        return Prepared(request, gateway, quote, await chosen.initiate(request, quote))
+
+    async def store(self, conn: Any, prepared: Prepared) -> Payment:
+        """Store it in ``conn``'s transaction."""
+        request, opened = prepared.request, prepared.opened
+        deposit = opened.deposit
+        initiate = Initiate(
+            user_id=request.user_id,
+            reference=request.reference,
+            gateway=prepared.gateway,
+            quote=prepared.quote,
+            asked_asset=request.asset,
+            asked=request.price,
+            gateway_payment_id=opened.gateway_payment_id,
+            package_id=request.package_id,
+            deposit=None
+            if deposit is None
+            else {
+                "network": deposit.network,
+                "address": deposit.address,
+                "token": deposit.token,
+                "confirmations": deposit.confirmations,
+            },
+        )
+        state = await self._store.load(conn, request.payment_id)
+        commands = [initiate, OpenCheckout(opened.payment_url, opened.details)]
+        state = await self._store.save(conn, state, commands)
+        await self._store.keep_details(conn, request, opened.client_secret)
+        return state
+
+
+def reference_of(payment_id: str) -> str:
+    """Our reference for a payment: as random as its id, and the same again."""
+    digest = hashlib.sha256(payment_id.encode()).digest()
+    return make_reference(int.from_bytes(digest) >> (8 * len(digest) - RANDOM_BITS))

@@ -11,9 +11,16 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from chassis.errors import OperationalError
 from contracts.messages import TransactionRow
-from payments_api.domain.payment import Initiate, Payment
+from payments_api.application.gateways import PayRequest
+from payments_api.domain.payment import Payment
 
+STREAM_PREFIX = "payment:"
 PurchaseState = Literal["requested", "charged", "refused"]
+
+
+def payment_of(stream: str) -> str:
+    """The payment of that stream."""
+    return stream.removeprefix(STREAM_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +140,6 @@ class PurchaseDesk(Protocol):
         ...
 
 
-class Checkout(Protocol):
-    """A gateway that can be asked for a page to pay on."""
-
-    def payment_url(self, payment_id: str, payment: Initiate) -> str:
-        """Where the person pays."""
-        ...
-
-
 class PaymentStore(Protocol):
     """Payments, by id; ``conn`` is the caller's transaction."""
 
@@ -151,3 +150,7 @@ class PaymentStore(Protocol):
         ...
 
     async def find_by_reference(self, conn: Any, reference: str) -> str | None: ...
+
+    async def find_by_gateway(self, conn: Any, gateway: str, gateway_payment_id: str) -> str | None: ...
+
+    async def keep_details(self, conn: Any, request: PayRequest, client_secret: str | None) -> None: ...

@@ -16,19 +16,29 @@ from payments_api.application.ports import Wallet
 
 
 def payment(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of ``payments``. ``credited`` is what the ledger gave, null until it did."""
+    """A row of ``payments``. ``credited`` is what the ledger gave, null until it did; what a gateway adds of its own
+    (an address, bank details) stands beside under the seeds' names."""
     credited = row["credited"]
+    asset, taken = row["asked_asset"], row["price_asset"]
     return {
+        **json.loads(row["details"], parse_float=Decimal),
         "payment_id": row["id"],
         "reference": row["reference"],
         "gateway": row["gateway"],
+        "gateway_payment_id": row["gateway_payment_id"],
         "status": row["status"],
         "payment_url": row["payment_url"],
-        "amount": to_decimal(row["price"], row["price_asset"]),
-        "currency": Asset.parse(row["price_asset"]).code,
+        "amount": to_decimal(row["asked"], asset),
+        "currency": Asset.parse(asset).code,
+        "price": to_decimal(int(row["price"]), taken),
+        "price_currency": Asset.parse(taken).code,
+        "received": to_decimal(int(row["received"]), taken),
+        "refunded": to_decimal(int(row["refunded"]), taken),
         "credits": to_decimal(row["credits"], row["credit_asset"]),
         "bonus": to_decimal(row["bonus"], row["credit_asset"]),
         "credited": None if credited is None else to_decimal(credited, row["credit_asset"]),
+        "package_id": row["package_id"],
+        "confirmations_seen": row["confirmations"],
         "failure_reason": row["failure_reason"],
         "expires_at": row["expires_at"],
         "created_at": row["created_at"],
@@ -57,6 +67,18 @@ def deployment(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def refused_purchase(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``purchases`` that the ledger refused: nothing was taken, and what was paid for it stays as credits."""
+    return {
+        "deployment_id": row["deployment_id"],
+        "service_id": row["service_id"],
+        "service_name": row["service_name"],
+        "required": to_decimal(row["required"], row["asset"]),
+        "available": to_decimal(row["available"], row["asset"]),
+        "wallet_version": row["wallet_version"],
+    }
+
+
 def balance(asset: str, wallet: Wallet) -> dict[str, Any]:
     """A wallet; ``balance`` is what can be spent. Who shows it drops what has an older ``wallet_version``."""
     return {
@@ -68,8 +90,9 @@ def balance(asset: str, wallet: Wallet) -> dict[str, Any]:
     }
 
 
-def transaction(row: TransactionRow) -> dict[str, Any]:
-    """A line of history; the amount is signed."""
+def transaction(row: TransactionRow, said: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A line of history; the amount is signed. ``said`` is what the person gave along with the payment behind it."""
+    given = {} if said is None else said
     return {
         "id": row.id,
         "user_id": row.user_id,
@@ -77,8 +100,8 @@ def transaction(row: TransactionRow) -> dict[str, Any]:
         "amount": _number(row.amount),
         "balance_before": _number(row.balance_before),
         "balance_after": _number(row.balance_after),
-        "description": row.description,
-        "metadata": row.metadata,
+        "description": given.get("description") or row.description,
+        "metadata": {**given.get("metadata", {}), **row.metadata},
         "created_at": row.created_at,
     }
 

@@ -14,13 +14,11 @@ class KeyReused(DomainError):
         )
 
 
-class NotHereYet(DomainError):
-    """Known, and not built yet."""
+class GatewayNotConfigured(InvalidField):
+    """A gateway that we know, and that has no keys here."""
 
-    status = 501
-
-    def __init__(self, title: str) -> None:
-        super().__init__("not_implemented", title)
+    def __init__(self, gateway: str) -> None:
+        super().__init__("gateway", "gateway_not_configured", f"Payments through {gateway} are not set up here")
 
 
 class UnknownGateway(InvalidField):

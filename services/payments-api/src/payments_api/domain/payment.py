@@ -1,36 +1,45 @@
-"""One payment: its state, the commands it takes, and what they lead to.
+"""One payment: its state, and how its events change it. What commands lead to is decided in ``deciding``.
 
-``decide`` and ``evolve`` are plain functions. News come in any order and more than once: a repeat leads to nothing, and
-what was credited is never called failed afterwards.
+Money may come in several pieces (coins do), each known by the gateway's id of it; sums are over all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
-from payments_api.domain.events import (
-    CheckoutOpened,
-    PaymentAttemptFailed,
-    PaymentCredited,
-    PaymentEvent,
-    PaymentInitiated,
-    PaymentReversed,
-)
+from payments_api.domain import events
 from payments_api.domain.quotes import Quote
 
-INITIATED, FAILED, CONFIRMED, REFUNDED = "initiated", "failed", "confirmed", "refunded"
+INITIATED, PENDING, FAILED, EXPIRED = "initiated", "pending", "failed", "expired"
+CONFIRMED, UNDERPAID, OVERPAID = "confirmed", "underpaid", "overpaid"
+PARTIALLY_REFUNDED, REFUNDED = "partially_refunded", "refunded"
+DISPUTED, WON, LOST = "disputed", "won", "lost"
 
-
-class PaymentError(Exception):
-    """A command that this payment does not take; it stays as it was."""
+STATUSES = (
+    INITIATED,
+    PENDING,
+    CONFIRMED,
+    UNDERPAID,
+    OVERPAID,
+    FAILED,
+    EXPIRED,
+    PARTIALLY_REFUNDED,
+    REFUNDED,
+    DISPUTED,
+    WON,
+    LOST,
+)
 
 
 @dataclass(frozen=True)
 class Payment:
-    """The state. ``version`` counts its events; ``credited`` is None until the ledger gave credits."""
+    """The state. ``version`` counts its events; ``credited`` is None until the ledger gave credits.
+
+    ``received`` and ``reversed`` are by the gateway's id of each piece, ``disputes`` by the dispute's id.
+    """
 
     stream: str
     version: int = 0
@@ -38,159 +47,135 @@ class Payment:
     reference: str = ""
     gateway: str = ""
     quote: Quote | None = None
+    asked_asset: str = ""
+    asked: int = 0
+    gateway_payment_id: str | None = None
+    package_id: str | None = None
+    deposit: Mapping[str, Any] | None = None
     payment_url: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    seen: Mapping[str, str] = field(default_factory=dict)
+    confirmations: int | None = None
     failure_reason: str | None = None
+    is_over: bool = False
+    is_expired: bool = False
     credited: int | None = None
-    received: int = 0
-    refunded_total: int = 0
+    last_rule: str | None = None
+    received: Mapping[str, int] = field(default_factory=dict)
+    reversed: Mapping[str, int] = field(default_factory=dict)
+    disputes: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
     @property
+    def received_total(self) -> int:
+        """What came, of the quote's asset."""
+        return sum(self.received.values())
+
+    @property
+    def refunded_total(self) -> int:
+        """What went back."""
+        return sum(self.reversed.values())
+
+    @property
     def status(self) -> str:
-        """``confirmed`` only once it is credited; ``refunded`` once all of it went back."""
-        if self.credited is not None:
-            return REFUNDED if self.refunded_total >= self.received > 0 else CONFIRMED
-        return INITIATED if self.failure_reason is None else FAILED
+        """One of STATUSES. ``confirmed`` only once it is credited; what happened last to the money is said first."""
+        if self.credited is None:
+            return self._status_before_credits()
+        if DISPUTED in self.disputes.values():
+            return DISPUTED
+        if self.refunded_total:
+            return REFUNDED if self.refunded_total >= self.received_total else PARTIALLY_REFUNDED
+        if self.disputes:
+            return LOST if LOST in self.disputes.values() else WON
+        return self._status_of_amount()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still become credits by itself: its gateway is worth asking, and its time may run out."""
+        return self.credited is None and not self.is_over and not self.is_expired
+
+    def _status_before_credits(self) -> str:
+        if any(state != "withdrawn" for state in self.seen.values()):
+            return PENDING
+        if self.failure_reason is not None:
+            return FAILED
+        return EXPIRED if self.is_expired else INITIATED
+
+    def _status_of_amount(self) -> str:
+        if self.quote is None or self.last_rule in ("quote", "topped_up"):
+            return CONFIRMED
+        if self.last_rule == "overpaid" or self.received_total > self.quote.price:
+            return OVERPAID
+        return UNDERPAID if self.received_total < self.quote.price else CONFIRMED
 
 
-@dataclass(frozen=True)
-class Initiate:
-    """Begin it."""
-
-    user_id: str
-    reference: str
-    gateway: str
-    quote: Quote
-
-
-@dataclass(frozen=True)
-class OpenCheckout:
-    """Tell where the person pays."""
-
-    payment_url: str
-
-
-@dataclass(frozen=True)
-class ReportFailedAttempt:
-    """A gateway says that an attempt failed."""
-
-    reason_code: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class ReportCredited:
-    """The ledger says that it became credits."""
-
-    received_asset: str
-    received: int
-    credit_asset: str
-    credits: int
-    rule: str
-
-
-@dataclass(frozen=True)
-class ReportReversed:
-    """The ledger says how much went back so far."""
-
-    refunded_asset: str
-    refunded_total: int
-
-
-Command: TypeAlias = Initiate | OpenCheckout | ReportFailedAttempt | ReportCredited | ReportReversed
-
-
-def decide(state: Payment, command: Command, now: datetime) -> tuple[PaymentEvent, ...]:
-    """What ``command`` leads to at ``now``. Raises PaymentError."""
-    if (state.version == 0) != isinstance(command, Initiate):
-        raise PaymentError(f"{state.stream} is {'not there' if state.version == 0 else 'there already'}")
-    about = {"originator_id": state.stream, "originator_version": state.version + 1, "at": now.isoformat()}
-    event = _DECISIONS[type(command)](state, command, about)
-    return () if event is None else (event,)
-
-
-def evolve(state: Payment, event: PaymentEvent) -> Payment:
+def evolve(state: Payment, event: events.PaymentEvent) -> Payment:
     """The state after ``event``."""
-    changes = _CHANGES[type(event)](event)
+    changes = _CHANGES[type(event)](state, event)
     at = datetime.fromisoformat(event.at)
     created_at = state.created_at or at
     return replace(state, version=event.originator_version, created_at=created_at, updated_at=at, **changes)
 
 
-def _initiate(_state: Payment, command: Initiate, about: dict[str, Any]) -> PaymentEvent:
-    quote = command.quote
-    return PaymentInitiated(
-        **about,
-        user_id=command.user_id,
-        reference=command.reference,
-        gateway=command.gateway,
-        price_asset=quote.price_asset,
-        price=quote.price,
-        credit_asset=quote.credit_asset,
-        credits=quote.credits,
-        bonus=quote.bonus,
-        expires_at=quote.expires_at.isoformat(),
-    )
-
-
-def _open(state: Payment, command: OpenCheckout, about: dict[str, Any]) -> PaymentEvent | None:
-    return (
-        None if state.payment_url == command.payment_url else CheckoutOpened(**about, payment_url=command.payment_url)
-    )
-
-
-def _fail(state: Payment, command: ReportFailedAttempt, about: dict[str, Any]) -> PaymentEvent | None:
-    """Once credited, an attempt that failed is old news."""
-    if state.credited is not None or state.failure_reason == command.reason:
-        return None
-    return PaymentAttemptFailed(**about, reason_code=command.reason_code, reason=command.reason)
-
-
-def _credit(state: Payment, command: ReportCredited, about: dict[str, Any]) -> PaymentEvent | None:
-    return None if state.credited is not None else PaymentCredited(**about, **vars(command))
-
-
-def _reverse(state: Payment, command: ReportReversed, about: dict[str, Any]) -> PaymentEvent | None:
-    """Cumulative: a lower figure that comes later changes nothing."""
-    return None if command.refunded_total <= state.refunded_total else PaymentReversed(**about, **vars(command))
-
-
-_DECISIONS: Mapping[type[Any], Callable[[Payment, Any, dict[str, Any]], PaymentEvent | None]] = {
-    Initiate: _initiate,
-    OpenCheckout: _open,
-    ReportFailedAttempt: _fail,
-    ReportCredited: _credit,
-    ReportReversed: _reverse,
-}
-
-
-def _initiated(event: PaymentInitiated) -> dict[str, Any]:
+def _initiated(_state: Payment, event: events.PaymentInitiated) -> dict[str, Any]:
     expires_at = datetime.fromisoformat(event.expires_at)
-    quote = Quote(event.price_asset, event.price, event.credit_asset, event.credits, event.bonus, expires_at)
-    return {"user_id": event.user_id, "reference": event.reference, "gateway": event.gateway, "quote": quote}
+    return {
+        "user_id": event.user_id,
+        "reference": event.reference,
+        "gateway": event.gateway,
+        "quote": Quote(event.price_asset, event.price, event.credit_asset, event.credits, event.bonus, expires_at),
+        "asked_asset": event.asked_asset,
+        "asked": event.asked,
+        "gateway_payment_id": event.gateway_payment_id,
+        "package_id": event.package_id,
+        "deposit": event.deposit,
+    }
 
 
-def _opened(event: CheckoutOpened) -> dict[str, Any]:
-    return {"payment_url": event.payment_url}
+def _opened(_state: Payment, event: events.CheckoutOpened) -> dict[str, Any]:
+    return {"payment_url": event.payment_url, "details": event.details}
 
 
-def _failed(event: PaymentAttemptFailed) -> dict[str, Any]:
-    return {"failure_reason": event.reason}
+def _seen(state: Payment, event: events.PaymentSeen) -> dict[str, Any]:
+    seen = {**state.seen, event.gateway_payment_id: event.state}
+    return {"seen": seen, "confirmations": event.confirmations, "gateway_payment_id": event.gateway_payment_id}
 
 
-def _credited(event: PaymentCredited) -> dict[str, Any]:
-    return {"credited": event.credits, "received": event.received, "failure_reason": None}
+def _failed(_state: Payment, event: events.PaymentAttemptFailed) -> dict[str, Any]:
+    return {"failure_reason": event.reason or event.reason_code, "is_over": event.is_over, "seen": {}}
 
 
-def _reversed(event: PaymentReversed) -> dict[str, Any]:
-    return {"refunded_total": event.refunded_total}
+def _expired(_state: Payment, _event: events.PaymentExpired) -> dict[str, Any]:
+    return {"is_expired": True}
 
 
-_CHANGES: Mapping[type[Any], Callable[[Any], dict[str, Any]]] = {
-    PaymentInitiated: _initiated,
-    CheckoutOpened: _opened,
-    PaymentAttemptFailed: _failed,
-    PaymentCredited: _credited,
-    PaymentReversed: _reversed,
+def _credited(state: Payment, event: events.PaymentCredited) -> dict[str, Any]:
+    return {
+        "credited": (state.credited or 0) + event.credits,
+        "last_rule": event.rule,
+        "received": {**state.received, event.gateway_payment_id: event.received},
+        "gateway_payment_id": event.gateway_payment_id or state.gateway_payment_id,
+        "failure_reason": None,
+    }
+
+
+def _reversed(state: Payment, event: events.PaymentReversed) -> dict[str, Any]:
+    return {"reversed": {**state.reversed, event.gateway_payment_id: event.refunded_total}}
+
+
+def _disputed(state: Payment, event: events.PaymentDisputed) -> dict[str, Any]:
+    shown = DISPUTED if event.state == "opened" else event.state
+    return {"disputes": {**state.disputes, event.dispute_id: shown}}
+
+
+_CHANGES: Mapping[type[Any], Callable[[Payment, Any], dict[str, Any]]] = {
+    events.PaymentInitiated: _initiated,
+    events.CheckoutOpened: _opened,
+    events.PaymentSeen: _seen,
+    events.PaymentAttemptFailed: _failed,
+    events.PaymentExpired: _expired,
+    events.PaymentCredited: _credited,
+    events.PaymentReversed: _reversed,
+    events.PaymentDisputed: _disputed,
 }

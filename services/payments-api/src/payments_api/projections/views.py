@@ -1,4 +1,4 @@
-"""Payments and deployments as their owner sees them; somebody else's is not there.
+"""Deployments as their owner sees them; somebody else's is not there.
 
 Reads only.
 """
@@ -14,8 +14,6 @@ from payments_api.application import presenting
 
 DEPLOYMENTS_MAX = 200
 
-_PAYMENT = "SELECT * FROM payments WHERE id = $1 AND user_id = $2"
-_PAYMENT_BY_REFERENCE = "SELECT * FROM payments WHERE reference = $1 AND user_id = $2"
 _DEPLOYMENT = "SELECT * FROM deployments WHERE id = $1 AND user_id = $2"
 _DEPLOYMENTS = "SELECT * FROM deployments WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"
 
@@ -25,16 +23,6 @@ class Views:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-
-    async def payment(self, user_id: str, payment_id: str, *, within: Any = None) -> Mapping[str, Any] | None:
-        """One payment of theirs; ``within`` is a transaction that may have just made it."""
-        row = await (within or self._pool).fetchrow(_PAYMENT, payment_id, user_id)
-        return None if row is None else presenting.payment(row)
-
-    async def payment_by_reference(self, user_id: str, reference: str) -> Mapping[str, Any] | None:
-        """One payment of theirs, by what they typed into a form."""
-        row = await self._pool.fetchrow(_PAYMENT_BY_REFERENCE, reference, user_id)
-        return None if row is None else presenting.payment(row)
 
     async def deployment(self, user_id: str, deployment_id: str) -> Mapping[str, Any] | None:
         """One deployment of theirs."""

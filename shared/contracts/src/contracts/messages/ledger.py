@@ -16,7 +16,7 @@ from contracts.messages.message import Identifier, Message
 from contracts.topics import LEDGER
 
 TransactionType = Literal["Purchase", "Deployment", "Refund", "Transfer", "AdminAdjustment"]
-PurchaseRule = Literal["quote", "underpaid", "overpaid", "expired", "base_rate"]
+PurchaseRule = Literal["quote", "underpaid", "topped_up", "overpaid", "expired", "base_rate", "worth"]
 
 
 class WalletSnapshot(BaseModel):
@@ -139,7 +139,8 @@ class CreditsAdjusted(WalletMessage):
 
 
 class PaymentReversed(WalletMessage):
-    """A gateway took money back, and the credits that it had bought with it."""
+    """A gateway took money back, and the credits that it had bought with it. ``credits_forgiven`` had been spent and
+    were not taken, where the books are told not to make debts of refunds."""
 
     TYPE: ClassVar[str] = "gridledger.ledger.PaymentReversed.v1"
 
@@ -148,6 +149,51 @@ class PaymentReversed(WalletMessage):
     payment_reference: Identifier | None
     refunded_total: Money
     credits_taken: Money
+    credits_forgiven: Money | None = None
+
+
+class PaymentRestored(WalletMessage):
+    """Money that was on its way back stayed here after all, and the credits that were taken for it came back.
+
+    ``refunded_total`` is what of the payment has gone back now.
+    """
+
+    TYPE: ClassVar[str] = "gridledger.ledger.PaymentRestored.v1"
+
+    gateway: Identifier
+    gateway_payment_id: Identifier
+    payment_reference: Identifier | None
+    refunded_total: Money
+    credits_returned: Money
+
+
+class DisputeMessage(WalletMessage):
+    """Base of the messages about a dispute. ``credits`` are what ``disputed`` had bought."""
+
+    gateway: Identifier
+    gateway_payment_id: Identifier
+    payment_reference: Identifier | None
+    dispute_id: Identifier
+    disputed: Money
+    credits: Money
+
+
+class CreditsDisputed(DisputeMessage):
+    """A dispute was opened: the credits are set aside until it ends; the wallet may owe them."""
+
+    TYPE: ClassVar[str] = "gridledger.ledger.CreditsDisputed.v1"
+
+
+class DisputeWon(DisputeMessage):
+    """The dispute was decided for us: the credits came back."""
+
+    TYPE: ClassVar[str] = "gridledger.ledger.DisputeWon.v1"
+
+
+class DisputeLost(DisputeMessage):
+    """The dispute was decided against us: money and credits are gone."""
+
+    TYPE: ClassVar[str] = "gridledger.ledger.DisputeLost.v1"
 
 
 class MoneyUnallocated(Message):

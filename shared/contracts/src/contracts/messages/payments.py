@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.amounts import Money
 from contracts.messages.message import Identifier, Message
 from contracts.topics import PAYMENTS
 
+RefundState = Literal["pending", "succeeded", "failed"]
+DisputeState = Literal["opened", "won", "lost"]
+
+
+class Deposit(BaseModel):
+    """Where coins for one payment are awaited: an address of its own, on one network. ``token`` is the contract of an
+    ERC-20 token, absent for a network's own coin; ``confirmations`` are how many blocks it takes to be believed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    network: Identifier
+    address: Identifier
+    token: Identifier | None = None
+    confirmations: int = Field(ge=0)
+
 
 class PaymentInitiated(Message):
-    """A person asked to pay. Carries the quote: pay ``price`` until ``expires_at``, get ``credits`` and ``bonus``."""
+    """A person asked to pay. Carries the quote: pay ``price`` until ``expires_at``, get ``credits`` and ``bonus``.
+
+    ``gateway_payment_id`` is the gateway's name for it, where it has one before anybody paid. ``metadata`` is what the
+    person's program gave along; it claims nothing about amounts.
+    """
 
     TYPE: ClassVar[str] = "gridledger.payments.PaymentInitiated.v1"
     TOPIC: ClassVar[str] = PAYMENTS
@@ -26,13 +45,51 @@ class PaymentInitiated(Message):
     credits: Money
     bonus: Money
     expires_at: datetime
+    gateway_payment_id: Identifier | None = None
+    deposit: Deposit | None = None
+    package_id: Identifier | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+
+class PaymentExpired(Message):
+    """Nobody paid in time. What is paid later is taken nevertheless, without the quote."""
+
+    TYPE: ClassVar[str] = "gridledger.payments.PaymentExpired.v1"
+    TOPIC: ClassVar[str] = PAYMENTS
+
+    payment_id: Identifier
+    reference: Identifier
+    user_id: Identifier
+    gateway: Identifier
+    expired_at: datetime
+
+
+class PaymentPending(Message):
+    """A gateway has seen money that is not final: a bank that is asked, a transaction without enough blocks.
+
+    Moves no money. ``confirmations`` counts blocks, of ``confirmations_required``; ``withdrawn`` takes back what was
+    said before: a transaction that is in no block any more.
+    """
+
+    TYPE: ClassVar[str] = "gridledger.payments.PaymentPending.v1"
+    TOPIC: ClassVar[str] = PAYMENTS
+
+    gateway: Identifier
+    gateway_payment_id: Identifier
+    seen_at: datetime
+    state: Literal["processing", "requires_action", "unconfirmed", "withdrawn"]
+    amount: Money | None = None
+    confirmations: int | None = None
+    confirmations_required: int | None = None
+    reference: Identifier | None = None
 
 
 class PaymentConfirmed(Message):
     """A gateway says that money arrived. ``received`` is what arrived; metadata claims nothing about amounts.
 
     ``reference`` is ours, if the gateway gave it back; ``user_id`` stands in metadata that the gateway signed.
-    ``paid_at`` is the gateway's time, by which a quote's expiry is judged.
+    ``paid_at`` is the gateway's time, by which a quote's expiry is judged. ``worth`` is what it was worth then in a
+    currency that has a rate, where the received one has none and no quote covers it: coins that came late.
     """
 
     TYPE: ClassVar[str] = "gridledger.payments.PaymentConfirmed.v1"
@@ -45,10 +102,11 @@ class PaymentConfirmed(Message):
     reference: Identifier | None = None
     user_id: Identifier | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
+    worth: Money | None = None
 
 
 class PaymentFailed(Message):
-    """A gateway says that an attempt to pay failed. It may still succeed later."""
+    """A gateway says that an attempt to pay failed. Another may still succeed, unless the payment ``is_over``."""
 
     TYPE: ClassVar[str] = "gridledger.payments.PaymentFailed.v1"
     TOPIC: ClassVar[str] = PAYMENTS
@@ -60,6 +118,7 @@ class PaymentFailed(Message):
     failed_at: datetime
     reference: Identifier | None = None
     user_id: Identifier | None = None
+    is_over: bool = False
 
 
 class PaymentRefunded(Message):
@@ -72,3 +131,50 @@ class PaymentRefunded(Message):
     gateway_payment_id: Identifier
     refunded_total: Money
     refunded_at: datetime
+
+
+class RefundReported(Message):
+    """A gateway says what became of one refund. ``failed`` may come after ``succeeded``: the money is ours again, and
+    so are the credits. Stands beside PaymentRefunded: gateways tell of a refund in one way, or the other, or both."""
+
+    TYPE: ClassVar[str] = "gridledger.payments.RefundReported.v1"
+    TOPIC: ClassVar[str] = PAYMENTS
+
+    gateway: Identifier
+    gateway_payment_id: Identifier
+    refund_id: Identifier
+    amount: Money
+    state: RefundState
+    reason: str = ""
+    reported_at: datetime
+
+
+class PaymentDisputed(Message):
+    """A payer asks the money back through their bank. ``amount`` is what the dispute is about; ``lost`` takes it."""
+
+    TYPE: ClassVar[str] = "gridledger.payments.PaymentDisputed.v1"
+    TOPIC: ClassVar[str] = PAYMENTS
+
+    gateway: Identifier
+    gateway_payment_id: Identifier
+    dispute_id: Identifier
+    state: DisputeState
+    amount: Money
+    reason: str
+    reported_at: datetime
+
+
+class GatewayFeeCharged(Message):
+    """A gateway kept a fee, by its own figures. ``fee_id`` names it once: a balance transaction, a dispute's fee.
+
+    A fee that the gateway gives back has an ``amount`` below zero.
+    """
+
+    TYPE: ClassVar[str] = "gridledger.payments.GatewayFeeCharged.v1"
+    TOPIC: ClassVar[str] = PAYMENTS
+
+    gateway: Identifier
+    gateway_payment_id: Identifier
+    fee_id: Identifier
+    amount: Money
+    charged_at: datetime

@@ -1,6 +1,7 @@
 """``python -m embedded.demo_gateway --port 8010``: the demo gateway as a process.
 
-DEMO_WEBHOOK_SECRET and GATEWAY_INGEST_URL are needed; ``--port`` wins over DEMO_GATEWAY_PORT.
+DEMO_WEBHOOK_SECRET and GATEWAY_INGEST_URL are needed; ``--port`` wins over DEMO_GATEWAY_PORT. With
+STRIPE_WEBHOOK_SECRET it also plays Stripe, under ``/stripe``; DEMO_GATEWAY_URL is how browsers reach it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from chassis.runtime import StopSignal, main, run
 from chassis.settings import SettingsError, is_loopback
 from embedded.demo_gateway.app import create_demo_gateway
 from embedded.demo_gateway.delivery import Delivery
+from embedded.gateway_simulators.mounting import mount_simulators
 
 SERVICE = "demo-gateway"
 PORT = 8010
@@ -41,12 +43,18 @@ async def serve(host: str, port: int) -> int:
     secret = _needed("DEMO_WEBHOOK_SECRET").encode()
     clock = SystemClock()
     delivery = Delivery(_needed("GATEWAY_INGEST_URL"), secret, clock)
-    app = create_demo_gateway(secret, delivery, clock, Uuid7Factory(clock))
+    ids = Uuid7Factory(clock)
+    app = create_demo_gateway(secret, delivery, clock, ids)
+    public_url = os.environ.get("DEMO_GATEWAY_URL") or f"http://{host}:{port}"
+    simulators = mount_simulators(app, os.environ, public_url, clock, ids)
 
     async def http(stop: StopSignal) -> None:
         await serve_http(app, host, port, stop, drain_s=DRAIN_S)
 
-    return await run(SERVICE, {"http": http})
+    try:
+        return await run(SERVICE, {"http": http})
+    finally:
+        await simulators.close()
 
 
 def _needed(variable: str) -> str:

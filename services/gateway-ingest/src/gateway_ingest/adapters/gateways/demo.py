@@ -5,16 +5,24 @@ Its webhooks are signed as Stripe's are. Whether it may be heard at all is decid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway_ingest.adapters.gateways.reading import read_event
+from gateway_ingest.adapters.gateways.signed import signed_by
+from gateway_ingest.application.ports import GatewayPort
 from gateway_ingest.domain import judging
 from gateway_ingest.domain.facts import Confirmed, Failed, Finding, Ignored, Reading
 from gateway_ingest.domain.judging import OddEvent
 
 NAME = "demo"
 SIGNATURE_HEADER = b"demo-signature"
+PATHS = ("/api/webhooks/demo",)
+
+
+def gateway(secrets: Sequence[bytes]) -> GatewayPort:
+    """The demo gateway, whose webhooks are signed with one of ``secrets``."""
+    return GatewayPort(NAME, PATHS, bool(secrets), signed_by(SIGNATURE_HEADER, secrets), read)
 
 
 def read(event: Any) -> Reading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.http import create_app
 from gateway_ingest.bootstrap import Service
-from gateway_ingest.entrypoints.http import quarantine
+from gateway_ingest.entrypoints.http import observations, quarantine
 from gateway_ingest.entrypoints.http.webhooks import Webhooks
 
 
@@ -13,4 +13,5 @@ def create(service: Service) -> Webhooks:
     of them shows in the OpenAPI document. Only gateways call them."""
     app = create_app(title="gateway-ingest", readiness=service.ready)
     app.include_router(quarantine.router(service.kept, service.settings.service_token))
+    app.include_router(observations.router(service.intake, service.settings.service_token))
     return Webhooks(app, intake=service.intake, gateways=service.gateways)

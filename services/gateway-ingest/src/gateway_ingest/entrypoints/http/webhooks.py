@@ -27,14 +27,6 @@ _HEADERS = ((b"content-type", b"application/json"), (b"content-length", str(len(
 # The rest of the body is not read, so the connection is of no more use.
 _CLOSE = {"connection": "close"}
 
-PATHS = {
-    "/api/webhooks/stripe": "stripe",
-    "/api/credits/webhook": "stripe",
-    "/stripe/webhook": "stripe",
-    "/api/webhooks/demo": "demo",
-}
-"""Path → gateway. Where a gateway is not heard, its paths do not exist."""
-
 
 class Webhooks:
     """ASGI middleware that answers the paths of the gateways that are heard, and passes on all others."""
@@ -42,9 +34,9 @@ class Webhooks:
     def __init__(self, app: ASGIApp, *, intake: Intake, gateways: Mapping[str, GatewayPort]) -> None:
         self._app = app
         self._endpoints = {
-            path: RequestContext(WebhookEndpoint(path, gateways[name], intake))
-            for path, name in PATHS.items()
-            if name in gateways
+            path: RequestContext(WebhookEndpoint(path, gateway, intake))
+            for gateway in gateways.values()
+            for path in gateway.paths
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,16 +78,9 @@ class WebhookEndpoint:
         except BodyTooSlow:
             return problem(408, "request_timeout", "The body did not arrive in time", headers=_CLOSE)
         try:
-            await self._intake.take(self._gateway, _header(scope, self._gateway.signature_header), body)
+            await self._intake.take(self._gateway, scope["headers"], body)
         except DomainError as refused:
             return problem(refused.status, refused.code, refused.title)
         except OperationalError as away:
             return unavailable("Not stored; try again", retry_after_s=away.retry_after_s)
         return None
-
-
-def _header(scope: Scope, wanted: bytes) -> bytes | None:
-    for name, value in scope["headers"]:
-        if name == wanted:
-            return bytes(value)
-    return None

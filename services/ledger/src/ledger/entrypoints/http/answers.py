@@ -10,7 +10,7 @@ from ledger.application.history import snapshot_after
 from ledger.application.settlement import KeyReused
 from ledger.application.work import Answer, Settled
 from ledger.domain import events, refusals
-from ledger.domain.states import Wallet
+from ledger.domain.states import Payment, Wallet
 
 PROBLEM_STATUS = 400
 """From here on a kept answer is a problem document."""
@@ -68,3 +68,20 @@ def wallet_body(wallet: Wallet, position: int, asset: str) -> dict[str, Any]:
     }
     written = {name: format_units(units, asset) for name, units in amounts.items()}
     return {"user_id": wallet.user_id, "asset": asset, **written, "version": wallet.version, "position": position}
+
+
+def payment_body(payment: Payment, asset: str) -> dict[str, Any]:
+    """A payment for readers: money in its own asset, credits in ours. ``returned`` and ``disputed`` are of
+    ``received``; ``credits_taken`` are gone from the wallet, without those that a dispute only sets aside."""
+    return {
+        "gateway": payment.gateway,
+        "gateway_payment_id": payment.payment_id,
+        "payment_reference": payment.payment_reference,
+        "user_id": payment.user_id,
+        "asset": payment.asset,
+        "received": format_units(payment.received, payment.asset),
+        "returned": format_units(payment.refunded, payment.asset),
+        "disputed": format_units(payment.disputed_total, payment.asset),
+        "credits": format_units(payment.credits, asset),
+        "credits_taken": format_units(payment.credits_taken, asset),
+    }

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query
 
-from chassis.errors import InvalidField, OperationalError
+from chassis.errors import InvalidField, NotFound, OperationalError
 from chassis.http import ExactRouter
 from contracts.amounts import format_units
 from eventstore.port import RecordedEvent
 from ledger.application.history import transaction_of
 from ledger.bootstrap import Parts
 from ledger.domain.events import WalletEvent
-from ledger.entrypoints.http.answers import wallet_body
+from ledger.entrypoints.http.answers import payment_body, wallet_body
+from ledger.projections import rows
 from ledger.projections.balances import POSITION_MAX, AccountLine
 
 WAIT_S = 2.0
@@ -22,6 +23,8 @@ WAIT_S = 2.0
 
 UserPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 AccountPath = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
+GatewayPath = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+PaymentPath = Annotated[str, Path(max_length=255, pattern=r"^[^\x00-\x1f]+$")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 MinPosition = Annotated[int | None, Query(ge=0)]
 Cursor = Annotated[str | None, Query(max_length=64)]
@@ -33,6 +36,7 @@ def make_router(parts: Parts) -> ExactRouter:
     router = ExactRouter(prefix="/v1")
     _add_wallets(router, parts)
     _add_accounts(router, parts)
+    _add_payments(router, parts)
     _add_log(router, parts)
     return router
 
@@ -86,14 +90,24 @@ def _add_accounts(router: ExactRouter, parts: Parts) -> None:
         }
 
 
-def _add_log(router: ExactRouter, parts: Parts) -> None:
+def _add_payments(router: ExactRouter, parts: Parts) -> None:
+    @router.get("/payments/{gateway}/{payment_id:path}")
+    async def payment(gateway: GatewayPath, payment_id: PaymentPath) -> dict[str, Any]:
+        """What the books have of a payment at a gateway. 404 for one that is not booked."""
+        found = await rows.payment(parts.pool, parts.mapper, f"{gateway}:{payment_id}")
+        if found is None:
+            raise NotFound("payment_unknown", "No payment of that gateway is booked under that id")
+        return payment_body(found, parts.terms.asset)
+
     @router.get("/unallocated")
     async def unallocated(limit: Limit = 50, cursor: Annotated[str, Query(max_length=255)] = "") -> dict[str, Any]:
         """Money that belongs to nobody yet."""
-        rows = await parts.reader.unallocated(cursor, limit)
-        following = rows[-1]["payment_key"] if len(rows) == limit else None
-        return {"unallocated": [_payment(row) for row in rows], "next_cursor": following}
+        waiting = await parts.reader.unallocated(cursor, limit)
+        following = waiting[-1]["payment_key"] if len(waiting) == limit else None
+        return {"unallocated": [_payment(row) for row in waiting], "next_cursor": following}
 
+
+def _add_log(router: ExactRouter, parts: Parts) -> None:
     @router.get("/events")
     async def events(after: After = 0, limit: Limit = 50) -> dict[str, Any]:
         """The log after a position, as it is stored."""

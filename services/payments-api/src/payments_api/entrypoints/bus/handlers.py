@@ -20,7 +20,7 @@ from payments_api.adapters import wallet_news
 from payments_api.adapters.deployment_rows import DeploymentRows, NewDeployment, StatusNews
 from payments_api.application.ports import PaymentStore
 from payments_api.bootstrap import Parts
-from payments_api.domain.payment import Command, ReportCredited, ReportFailedAttempt, ReportReversed
+from payments_api.entrypoints.bus.payment_news import payment_handlers
 
 GROUP = "payments-api"
 REASON_MAX_CHARS = 500
@@ -34,13 +34,10 @@ def make_consumer(parts: Parts) -> MessageConsumer:
 
 def handlers(payments: PaymentStore) -> Mapping[str, Handler]:
     """Message type → handler."""
-    news = _PaymentNews(payments)
     wallets: dict[str, Handler] = {message.TYPE: _wallet_handler(message) for message in _WALLET_MESSAGES}
     return {
         **wallets,
-        messages.CreditsPurchased.TYPE: news.on_purchased,
-        messages.PaymentReversed.TYPE: news.on_reversed,
-        messages.PaymentFailed.TYPE: news.on_failed,
+        **payment_handlers(payments),
         messages.DeploymentRequested.TYPE: _on_requested,
         messages.DeploymentQueued.TYPE: _on_queued,
         messages.DeploymentProvisioning.TYPE: _on_provisioning,
@@ -68,48 +65,6 @@ def _wallet_handler(kind: type[WalletMessage]) -> Handler:
             await wallet_news.tell(conn, message.wallet, message.transaction)
 
     return on_wallet
-
-
-class _PaymentNews:
-    """What became of payments of ours. Payments that began elsewhere have no row here."""
-
-    def __init__(self, payments: PaymentStore) -> None:
-        self._payments = payments
-
-    async def on_purchased(self, conn: Any, envelope: Envelope) -> None:
-        message = messages.CreditsPurchased.from_envelope(envelope)
-        credited = ReportCredited(
-            received_asset=message.received.asset,
-            received=message.received.units,
-            credit_asset=message.credits.asset,
-            credits=message.credits.units,
-            rule=message.rule,
-        )
-        await self._apply_with_wallet(conn, message, message.payment_reference, credited)
-
-    async def on_reversed(self, conn: Any, envelope: Envelope) -> None:
-        message = messages.PaymentReversed.from_envelope(envelope)
-        refunded = ReportReversed(message.refunded_total.asset, message.refunded_total.units)
-        await self._apply_with_wallet(conn, message, message.payment_reference, refunded)
-
-    async def on_failed(self, conn: Any, envelope: Envelope) -> None:
-        message = messages.PaymentFailed.from_envelope(envelope)
-        failed = ReportFailedAttempt(_text(message.reason_code), _text(message.reason))
-        await self._apply(conn, message.reference, failed)
-
-    async def _apply_with_wallet(
-        self, conn: Any, message: WalletMessage, reference: str | None, command: Command
-    ) -> None:
-        is_news = await wallet_news.is_news(conn, message.wallet)
-        await self._apply(conn, reference, command)
-        if is_news:
-            await wallet_news.tell(conn, message.wallet, message.transaction)
-
-    async def _apply(self, conn: Any, reference: str | None, command: Command) -> None:
-        payment_id = await self._payments.find_by_reference(conn, reference) if reference else None
-        if payment_id is not None:
-            state = await self._payments.load(conn, payment_id)
-            await self._payments.save(conn, state, [command])
 
 
 async def _on_requested(conn: Any, envelope: Envelope) -> Handled:

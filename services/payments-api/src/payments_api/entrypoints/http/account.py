@@ -33,7 +33,12 @@ def routes(parts: Parts) -> ExactRouter:
         cursor: Annotated[str | None, Query(max_length=255)] = None,
     ) -> Mapping[str, Any]:
         page = await parts.ledger.transactions(person, limit=limit, cursor=cursor)
-        shown = [presenting.transaction(row) for row in page.transactions]
+        paid = [row.metadata.get("payment_reference") for row in page.transactions]
+        said = await parts.payment_views.said_of(person, [str(reference) for reference in paid if reference])
+        shown = [
+            presenting.transaction(row, said.get(str(reference)))
+            for row, reference in zip(page.transactions, paid, strict=True)
+        ]
         return {"transactions": shown, "next_cursor": page.next_cursor}
 
     return router

@@ -8,7 +8,17 @@ from fastapi import FastAPI
 
 from chassis.http import create_app
 from payments_api.bootstrap import Parts
-from payments_api.entrypoints.http import account, deployments, docs_page, live, marketplace, payments, people, webhooks
+from payments_api.entrypoints.http import (
+    account,
+    deployments,
+    docs_page,
+    live,
+    marketplace,
+    payments,
+    people,
+    refunds,
+    webhooks,
+)
 
 # What the gateways' webhooks may have; our own bodies are tiny.
 BODY_MAX_BYTES = 256 * 1024
@@ -27,6 +37,7 @@ def make_app(parts: Parts, *, heartbeat_s: float = live.HEARTBEAT_S) -> FastAPI:
         account.routes(parts),
         marketplace.routes(parts),
         payments.routes(parts),
+        refunds.routes(parts),
         deployments.routes(parts),
         live.routes(parts, heartbeat_s=heartbeat_s),
         webhooks.routes(parts.forwarding),

@@ -17,8 +17,9 @@ from contracts.amounts import to_decimal
 from payments_api.adapters import idempotency
 from payments_api.adapters.catalogue import PRICE_ASSET, Package
 from payments_api.application.ports import IdempotencyKey, Opened, Purchase, Service
-from payments_api.application.refusals import NotHereYet, OutcomeUnknown
+from payments_api.application.refusals import OutcomeUnknown
 from payments_api.bootstrap import Parts
+from payments_api.entrypoints.http.buying_by_card import buy_by_card
 from payments_api.entrypoints.http.idempotency_header import REPLAYED, KeyHeader
 from payments_api.entrypoints.http.people import Person
 from payments_api.entrypoints.http.shapes import BuyNow, BuyNowResult, Packages, Services
@@ -46,7 +47,7 @@ def routes(parts: Parts) -> ExactRouter:
         if service is None:
             raise NotFound("unknown_service", "There is no such service")
         if body.payment_method == "Stripe":
-            raise NotHereYet("Buying with a card is not available yet")
+            return await buy_by_card(parts, person, service, key)
         asked = idempotency.request_hash("buy-now", service.id, body.payment_method)
         try:
             opened = await parts.purchasing.buy(person, service, None if key is None else IdempotencyKey(key, asked))

@@ -5,13 +5,15 @@ The demo sign-in believes whoever asks; it exists in demo mode only.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import SecretStr
 
-from chassis.errors import NotFound
-from chassis.http import ExactRouter
+from chassis.errors import NotFound, Unauthorized
+from chassis.http import ExactRouter, require_service_token
 from payments_api.adapters.sessions import Sessions
 from payments_api.application.refusals import not_signed_in
 from payments_api.entrypoints.http.shapes import DemoSignIn, SignedIn
@@ -31,6 +33,17 @@ async def signed_in_person(
 
 
 Person = Annotated[str, Depends(signed_in_person)]
+
+
+def require_admin(token: SecretStr | None) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that lets pass who shows the admin token. Without one nobody passes. Raises Unauthorized."""
+    if token is not None:
+        return require_service_token(token)
+
+    async def refuse(_request: Request) -> None:
+        raise Unauthorized("unauthorized", "There is no admin token here")
+
+    return refuse
 
 
 def routes(sessions: Sessions, *, is_demo: bool) -> ExactRouter:

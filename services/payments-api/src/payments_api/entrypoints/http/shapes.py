@@ -12,8 +12,25 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from chassis.http import DecimalInput
+from payments_api.application.gateways import METADATA_KEY_MAX_CHARS, METADATA_MAX_KEYS, METADATA_VALUE_MAX_CHARS
 
 Number = Annotated[Decimal, WithJsonSchema({"type": "number", "description": "exact, with all its decimals"})]
+PaymentStatus = Literal[
+    "initiated",
+    "pending",
+    "confirmed",
+    "underpaid",
+    "overpaid",
+    "failed",
+    "expired",
+    "partially_refunded",
+    "refunded",
+    "disputed",
+    "won",
+    "lost",
+]
+_MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=METADATA_KEY_MAX_CHARS, pattern=r"^[^\x00]+$")]
+_MetadataValue = Annotated[str, StringConstraints(max_length=METADATA_VALUE_MAX_CHARS, pattern=r"^[^\x00]*$")]
 _Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
@@ -36,31 +53,115 @@ class SignedIn(_Body):
     expires_at: datetime
 
 
-class InitiatePayment(_Body):
-    """Pay ``amount`` of ``currency`` through ``gateway``."""
+class CryptoChoice(_Body):
+    """Which coin, on which network."""
 
-    amount: DecimalInput
+    currency: _Code
+    network: _Code
+
+
+class InitiatePayment(_Body):
+    """Pay ``amount`` of ``currency`` through ``gateway``; a package's price may be left out. ``metadata`` comes back in
+    the payment, its transaction and its messages."""
+
+    amount: DecimalInput | None = None
     currency: _Code = "USD"
     gateway: _Code
+    package_id: _Code | None = None
+    description: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] | None = None
+    customer_email: Annotated[str, Field(max_length=254, pattern=r"^[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+$")] | None = None
+    metadata: dict[_MetadataKey, _MetadataValue] = Field(default_factory=dict, max_length=METADATA_MAX_KEYS)
+    crypto: CryptoChoice | None = None
+
+
+class PaymentStep(_Body):
+    """One step of a payment's life."""
+
+    at: datetime
+    event: str
+    status: str
+    detail: dict[str, Any]
 
 
 class PaymentShown(_Body):
-    """A payment. ``confirmed`` only once the credits are there; ``credited`` is what was given then."""
+    """A payment. ``amount`` is what was asked for, ``price`` what the gateway takes; ``confirmed`` only once the
+    credits are there; ``credited`` is what was given then. Gateways add fields of their own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     payment_id: str
     reference: str
     gateway: str
-    status: Literal["initiated", "failed", "confirmed", "refunded"]
+    gateway_payment_id: str | None
+    status: PaymentStatus
     payment_url: str | None
     amount: Number
     currency: str
+    price: Number
+    price_currency: str
+    received: Number
+    refunded: Number
     credits: Number
     bonus: Number
     credited: Number | None
+    package_id: str | None
+    confirmations_seen: int | None
     failure_reason: str | None
     expires_at: datetime
     created_at: datetime
     updated_at: datetime
+
+
+class PaymentWithHistory(PaymentShown):
+    """With what was said of it, and its life so far."""
+
+    description: str | None
+    customer_email: str | None
+    metadata: dict[str, str]
+    client_secret: str | None
+    history: list[PaymentStep]
+
+
+class PaymentList(_Body):
+    """A page, newest first; ``next_cursor`` leads to the next one."""
+
+    payments: list[PaymentShown]
+    next_cursor: str | None
+
+
+class GatewayShown(_Body):
+    """A way to pay; what else it says depends on the gateway."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    demo: bool
+
+
+class Gateways(_Body):
+    """All that can be used here."""
+
+    gateways: list[GatewayShown]
+
+
+class AskRefund(_Body):
+    """Send ``amount`` back (all that is left when absent)."""
+
+    amount: DecimalInput | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class RefundShown(_Body):
+    """A refund that began here. ``accepted``: the gateway has it; credits go back when it tells."""
+
+    refund_id: str
+    payment_id: str
+    amount: Number
+    currency: str
+    reason: str
+    state: Literal["requested", "accepted", "refused"]
+    refusal: str | None
+    created_at: datetime
 
 
 class PackageShown(_Body):
@@ -151,11 +252,28 @@ class InsufficientFunds(_Body):
     wallet_version: int
 
 
+class PaymentIntent(_Body):
+    """What the browser pays with the gateway's own form."""
+
+    client_secret: str | None
+    payment_intent_id: str | None
+    amount_cents: int
+    tfc_amount: Number
+    payment_id: str
+
+
+class PaymentRequired(_Body):
+    """The deployment starts by itself once this is paid."""
+
+    type: Literal["PaymentRequired"] = "PaymentRequired"
+    payment_intent: PaymentIntent
+
+
 class BuyNowResult(_Body):
     """The action tells what to do next."""
 
     success: bool
-    action: DeploymentStarted | InsufficientFunds
+    action: DeploymentStarted | PaymentRequired | InsufficientFunds
     message: str
 
 

@@ -1,0 +1,247 @@
+"""What nodes answer, and what is made of it: answers that do not fit, limits that they set, and nothing that leaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.settings import SettingsError, load
+from gateway_ingest.adapters.chains.bitcoin import BitcoinChain
+from gateway_ingest.adapters.chains.evm import TRANSFER_TOPIC, EvmChain
+from gateway_ingest.adapters.chains.json_rpc import JsonRpc, NodeAway, NodeRefused
+from gateway_ingest.application.watching_ports import ChainMoved
+from gateway_ingest.domain.facts import Amount
+from gateway_ingest.domain.networks import NETWORKS, Token, known_tokens
+from gateway_ingest.settings import IngestSettings
+
+OURS, TOKEN = "0x" + "aa" * 20, "0x" + "cc" * 20
+SECRET_URL = "http://user:hush@node.invalid/v2/hush"
+Answers = Mapping[str, Callable[..., Any]]
+
+
+def rpc(answers: Answers) -> JsonRpc:
+    """A node that answers by this table; what it raises is its error."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)
+        try:
+            return httpx.Response(200, json={"id": asked["id"], "result": answers[asked["method"]](*asked["params"])})
+        except ValueError as refused:
+            return httpx.Response(500, json={"id": asked["id"], "error": {"code": -32005, "message": str(refused)}})
+
+    return JsonRpc("ethereum", SECRET_URL, timeout_s=1, transport=httpx.MockTransport(respond))
+
+
+def padded(address: str) -> str:
+    return f"0x{address[2:]:0>64}"
+
+
+def hash_of(number: int, kind: str = "b") -> str:
+    return f"0x{kind * 4}{number:060x}"
+
+
+def transfer_log(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "address": TOKEN,
+        "topics": [TRANSFER_TOPIC, padded("0x01"), padded(OURS)],
+        "data": hex(7),
+        "blockHash": hash_of(number),
+        "transactionHash": hash_of(number, "d"),
+    } | changes
+
+
+class Node:
+    """An Ethereum node whose every block has one transaction, with one log."""
+
+    def __init__(self, log: Callable[[int], dict[str, Any]] = transfer_log, range_max: int = 1_000) -> None:
+        self.log = log
+        self.range_max = range_max
+        self.ranges: list[tuple[int, int]] = []
+        self.receipt_changes: dict[str, Any] = {}
+
+    def block(self, number: str, full: bool) -> dict[str, Any]:
+        at = int(number, 16)
+        tx = {"hash": hash_of(at, "d"), "to": TOKEN, "value": "0x0"}
+        header = {"number": number, "hash": hash_of(at), "parentHash": hash_of(at - 1), "timestamp": hex(at)}
+        return header | {"transactions": [tx] if full else [tx["hash"]]}
+
+    def logs(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        first, last = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
+        self.ranges.append((first, last))
+        if last - first >= self.range_max:
+            raise ValueError("range too wide")
+        return [self.log(number) for number in range(first, last + 1)]
+
+    def receipt(self, tx: str) -> dict[str, Any]:
+        at = int(tx[6:], 16)
+        return {"blockHash": hash_of(at), "status": "0x1", "logs": [self.log(at)]} | self.receipt_changes
+
+    def chain(self) -> EvmChain:
+        answers = {
+            "eth_getBlockByNumber": self.block,
+            "eth_getLogs": self.logs,
+            "eth_getTransactionReceipt": self.receipt,
+        }
+        return EvmChain(NETWORKS["ethereum"], rpc(answers), [Token("ethereum", "USDC", TOKEN, 6)], chain_id=1)
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_finds_a_range_too_wide_is_asked_for_its_halves() -> None:
+    node = Node(range_max=2)
+    scanned = await node.chain().scan(1, 8, [OURS])
+    assert [len(one.transfers) for one in scanned] == [1] * 8
+    assert [ends for ends in node.ranges if ends[1] - ends[0] < 2] == [(1, 2), (3, 4), (5, 6), (7, 8)]
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_refuses_a_single_block_is_an_error_and_no_empty_block() -> None:
+    with pytest.raises(NodeRefused, match="range too wide"):
+        await Node(range_max=0).chain().scan(1, 2, [OURS])
+
+
+@pytest.mark.asyncio
+async def test_a_transfer_is_what_its_receipt_says() -> None:
+    [scanned] = await Node().chain().scan(5, 5, [OURS])
+    [transfer] = scanned.transfers
+    assert (transfer.tx, transfer.place, transfer.key) == (hash_of(5, "d"), "1", OURS)
+    assert transfer.amount == Amount(7, "USDC", 6)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"removed": True},
+        {"address": "0x" + "ee" * 20},
+        {"topics": [TRANSFER_TOPIC, padded("0x01"), padded(OURS), padded("0x02")]},
+        {"topics": ["0x" + "00" * 32, padded("0x01"), padded(OURS)]},
+        {"topics": [TRANSFER_TOPIC, padded("0x01"), padded("0x" + "bb" * 20)]},
+        {"data": "0x0"},
+    ],
+)
+async def test_a_log_that_is_no_transfer_of_ours_moves_nothing(changes: dict[str, Any]) -> None:
+    node = Node(lambda number: transfer_log(number, **changes))
+    [scanned] = await node.chain().scan(5, 5, [OURS])
+    assert scanned.transfers == []
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_that_failed_moves_nothing() -> None:
+    node = Node()
+    node.receipt_changes = {"status": "0x0"}
+    [scanned] = await node.chain().scan(5, 5, [OURS])
+    assert scanned.transfers == []
+
+
+@pytest.mark.asyncio
+async def test_answers_of_two_branches_are_not_mixed() -> None:
+    node = Node(lambda number: transfer_log(number, blockHash=hash_of(99)))
+    with pytest.raises(ChainMoved):
+        await node.chain().scan(5, 5, [OURS])
+    node = Node()
+    node.receipt_changes = {"blockHash": hash_of(99)}
+    with pytest.raises(ChainMoved):
+        await node.chain().scan(5, 5, [OURS])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(502, text="<html>bad gateway</html>"),
+        httpx.Response(200, json=["no", "object"]),
+        httpx.Response(200, json={"id": 1}),
+        httpx.Response(401, text=""),
+    ],
+)
+async def test_an_answer_without_sense_is_a_node_that_is_away(response: httpx.Response) -> None:
+    node = JsonRpc("bitcoin", SECRET_URL, timeout_s=1, transport=httpx.MockTransport(lambda _: response))
+    with pytest.raises(NodeAway) as away:
+        await node.call("getblockcount")
+    assert "hush" not in str(away.value)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("log", [{}, {"topics": []}, {"data": "0x"}, {"data": None}, {"transactionHash": 7}])
+async def test_a_node_that_answers_in_another_shape_is_away_and_no_bug(log: dict[str, Any]) -> None:
+    node = Node(lambda number: transfer_log(number, **log) if log else log)
+    try:
+        [scanned] = await node.chain().scan(5, 5, [OURS])
+    except NodeAway:
+        return
+    assert scanned.transfers == []
+
+
+@pytest.mark.asyncio
+async def test_no_error_tells_the_address() -> None:
+    def lost(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError(f"cannot reach {request.url}")
+
+    node = JsonRpc("bitcoin", SECRET_URL, timeout_s=1, transport=httpx.MockTransport(lost))
+    with pytest.raises(NodeAway) as away:
+        await node.call("getblockcount")
+    assert "hush" not in repr(away.value)
+    assert away.value.__suppress_context__
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("shown", "units"), [("0.1", 10_000_000), ("20999999.97690001", 2_099_999_997_690_001)])
+async def test_bitcoins_are_exact(shown: str, units: int) -> None:
+    block = """{"hash": "%s", "height": 7, "previousblockhash": "%s", "time": 1, "tx": [{"txid": "%s",
+        "vin": [{"txid": "00"}], "vout": [{"n": 3, "value": %s, "scriptPubKey": {"hex": "0014"}}]}]}"""
+    text = block % ("1" * 64, "0" * 64, "2" * 64, shown)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        result = text if json.loads(request.content)["method"] == "getblock" else f'"{"1" * 64}"'
+        return httpx.Response(200, text=f'{{"result": {result}, "error": null}}')
+
+    node = JsonRpc("bitcoin", SECRET_URL, timeout_s=1, transport=httpx.MockTransport(respond))
+    [scanned] = await BitcoinChain(node).scan(7, 7, ["0014"])
+    [transfer] = scanned.transfers
+    assert (transfer.amount, transfer.place, transfer.is_coinbase) == (Amount(units, "BTC", 8), "3", False)
+
+
+REQUIRED = {"DATABASE_URL": "x", "BUS_URL": "memory://", "SERVICE_TOKEN": "x", "PORT": "8001", "RAW_EVENT_KEY": "x"}
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, **variables: str) -> IngestSettings:
+    for name, value in {**REQUIRED, **variables}.items():
+        monkeypatch.setenv(name, value)
+    return load(IngestSettings)
+
+
+def test_a_setting_stands_before_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = [{"network": "ethereum", "code": "USDC", "contract": "0x" + "AB" * 20, "decimals": 6}]
+    settings = loaded(monkeypatch, CRYPTO_TOKENS=json.dumps(tokens), CRYPTO_CHAIN_IDS='{"polygon": 80002}')
+    taken = {token.code: token.contract for token in settings.crypto_tokens_of("ethereum")}
+    assert taken["USDC"] == "0x" + "ab" * 20
+    assert set(taken) == {"USDC", "USDT", "DAI"}
+    assert settings.crypto_tokens_of("polygon") == ()
+    assert settings.crypto_tokens_of("bsc") == known_tokens("bsc")
+    assert [settings.crypto_chain_id(name) for name in ("ethereum", "polygon")] == [1, 80002]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"CRYPTO_TOKENS": '[{"network": "bitcoin", "code": "X1", "contract": "0x", "decimals": 1}]'}, "CRYPTO_TOKENS"),
+        ({"CRYPTO_CHAIN_IDS": '{"bitcoin": 1}'}, "CRYPTO_CHAIN_IDS"),
+        ({"CRYPTO_BITCOIN_RPC_URL": "ftp://user:hush@node"}, "CRYPTO_BITCOIN_RPC_URL"),
+    ],
+)
+def test_a_setting_at_fault_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: str
+) -> None:
+    with pytest.raises(SettingsError, match=named) as refused:
+        loaded(monkeypatch, **variables)
+    assert "hush" not in str(refused.value)
+
+
+def test_tokens_are_written_as_they_are_compared() -> None:
+    tokens = [token for network in NETWORKS for token in known_tokens(network)]
+    assert len({(token.network, token.contract) for token in tokens}) == len(tokens) == 15
+    assert all(token.contract == token.contract.lower() and len(token.contract) == 42 for token in tokens)

@@ -1,0 +1,1 @@
+"""One module per gateway: ``application.gateways.Gateway`` for each way to pay."""

@@ -1,0 +1,44 @@
+"""The registry: which ways to pay there are, one line each. A gateway that is not configured is not offered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from payments_api.adapters.catalogue import Catalogue
+from payments_api.adapters.gateways.demo import DemoGateway
+from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
+from payments_api.adapters.gateways.stripe_api import StripeAccess, StripeApi
+from payments_api.application.gateways import Gateway
+from payments_api.domain.quotes import Pricing
+from payments_api.settings import PaymentsApiSettings
+
+SIMULATED_STRIPE_KEY = "sk_test_simulated"
+
+
+def gateways(settings: PaymentsApiSettings, catalogue: Catalogue, pool: asyncpg.Pool[Any]) -> Mapping[str, Gateway]:
+    """Name → gateway, of those that can be used here."""
+    offered: list[Gateway] = []
+    secret = settings.demo_webhook_secret
+    if settings.demo_payment and secret is not None:
+        offered.append(
+            DemoGateway(str(settings.demo_gateway_url), secret.get_secret_value().encode(), catalogue.pricing)
+        )
+    stripe = stripe_gateway(settings, catalogue.pricing)
+    offered += [] if stripe is None else [stripe]
+    return {gateway.name: gateway for gateway in offered}
+
+
+def stripe_gateway(settings: PaymentsApiSettings, pricing: Pricing) -> StripeGateway | None:
+    """By its key; in demo mode also without one, by a simulator behind STRIPE_API_BASE."""
+    key = settings.stripe_secret_key
+    base = None if settings.stripe_api_base is None else str(settings.stripe_api_base)
+    is_demo = key is None and settings.demo_payment and base is not None
+    if key is None and not is_demo:
+        return None
+    secret = SIMULATED_STRIPE_KEY if key is None else key.get_secret_value()
+    access = StripeAccess(secret, settings.gateway_timeout_s, settings.stripe_api_version, base)
+    shop = StripeShop(str(settings.frontend_url), settings.stripe_publishable_key)
+    return StripeGateway(StripeApi(access), shop, pricing, is_demo=is_demo)

@@ -1,0 +1,122 @@
+"""What becomes of payments: messages of gateways and of the ledger, applied to the payments that began here.
+
+A payment is found by our reference, else by the gateway's own id of it. Payments that began elsewhere have no row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chassis.consumer import Handler
+from chassis.dead_letters import storable
+from contracts import messages
+from contracts.envelope import Envelope
+from contracts.messages.ledger import DisputeMessage, WalletMessage
+from payments_api.adapters import card_purchases, wallet_news
+from payments_api.application.ports import PaymentStore
+from payments_api.domain.deciding import (
+    Command,
+    ReportCredited,
+    ReportDisputed,
+    ReportFailedAttempt,
+    ReportReversed,
+    ReportSeen,
+)
+
+REASON_MAX_CHARS = 500
+
+
+def payment_handlers(payments: PaymentStore) -> Mapping[str, Handler]:
+    """Message type → handler."""
+    news = _PaymentNews(payments)
+    return {
+        messages.PaymentPending.TYPE: news.on_pending,
+        messages.PaymentFailed.TYPE: news.on_failed,
+        messages.CreditsPurchased.TYPE: news.on_purchased,
+        messages.PaymentReversed.TYPE: news.on_reversed,
+        messages.PaymentRestored.TYPE: news.on_restored,
+        messages.CreditsDisputed.TYPE: news.on_dispute_of(messages.CreditsDisputed, "opened"),
+        messages.DisputeWon.TYPE: news.on_dispute_of(messages.DisputeWon, "won"),
+        messages.DisputeLost.TYPE: news.on_dispute_of(messages.DisputeLost, "lost"),
+    }
+
+
+class _PaymentNews:
+    """The handlers; each works in the consumer's transaction."""
+
+    def __init__(self, payments: PaymentStore) -> None:
+        self._payments = payments
+
+    async def on_pending(self, conn: Any, envelope: Envelope) -> None:
+        message = messages.PaymentPending.from_envelope(envelope)
+        seen = ReportSeen(
+            message.gateway_payment_id, message.state, message.confirmations, message.confirmations_required
+        )
+        await self._apply(conn, message.gateway, message.gateway_payment_id, message.reference, seen)
+
+    async def on_failed(self, conn: Any, envelope: Envelope) -> None:
+        message = messages.PaymentFailed.from_envelope(envelope)
+        failed = ReportFailedAttempt(_text(message.reason_code), _text(message.reason), message.is_over)
+        await self._apply(conn, message.gateway, message.gateway_payment_id, message.reference, failed)
+
+    async def on_purchased(self, conn: Any, envelope: Envelope) -> None:
+        message = messages.CreditsPurchased.from_envelope(envelope)
+        credited = ReportCredited(
+            received_asset=message.received.asset,
+            received=message.received.units,
+            credit_asset=message.credits.asset,
+            credits=message.credits.units,
+            rule=message.rule,
+            gateway_payment_id=message.gateway_payment_id,
+        )
+        payment_id = await self._apply_with_wallet(conn, message, credited)
+        if payment_id is not None:
+            await card_purchases.release(conn, payment_id)
+
+    async def on_reversed(self, conn: Any, envelope: Envelope) -> None:
+        message = messages.PaymentReversed.from_envelope(envelope)
+        total = message.refunded_total
+        await self._apply_with_wallet(
+            conn, message, ReportReversed(total.asset, total.units, message.gateway_payment_id)
+        )
+
+    async def on_restored(self, conn: Any, envelope: Envelope) -> None:
+        message = messages.PaymentRestored.from_envelope(envelope)
+        total = message.refunded_total
+        restored = ReportReversed(total.asset, total.units, message.gateway_payment_id, came_back=True)
+        await self._apply_with_wallet(conn, message, restored)
+
+    def on_dispute_of(self, kind: type[DisputeMessage], state: str) -> Handler:
+        async def on_dispute(conn: Any, envelope: Envelope) -> None:
+            message = kind.from_envelope(envelope)
+            disputed = ReportDisputed(message.dispute_id, state, message.disputed.asset, message.disputed.units)
+            await self._apply_with_wallet(conn, message, disputed)
+
+        return on_dispute
+
+    async def _apply_with_wallet(self, conn: Any, message: Any, command: Command) -> str | None:
+        assert isinstance(message, WalletMessage)
+        is_news = await wallet_news.is_news(conn, message.wallet)
+        about = (message.gateway, message.gateway_payment_id, message.payment_reference)  # type: ignore[attr-defined]
+        payment_id = await self._apply(conn, *about, command)
+        if is_news:
+            await wallet_news.tell(conn, message.wallet, message.transaction)
+        return payment_id
+
+    async def _apply(
+        self, conn: Any, gateway: str, gateway_payment_id: str, reference: str | None, command: Command
+    ) -> str | None:
+        """The payment, if it began here."""
+        payment_id = await self._payments.find_by_reference(conn, reference) if reference else None
+        if payment_id is None:
+            payment_id = await self._payments.find_by_gateway(conn, gateway, gateway_payment_id)
+        if payment_id is not None:
+            state = await self._payments.load(conn, payment_id)
+            await self._payments.save(conn, state, [command])
+        return payment_id
+
+
+def _text(words: str) -> str:
+    """Somebody else's words, as a row can hold them."""
+    return storable(words, REASON_MAX_CHARS)
