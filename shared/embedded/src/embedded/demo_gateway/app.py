@@ -23,13 +23,18 @@ from embedded.demo_gateway import page
 from embedded.demo_gateway.delivery import Delivery
 from embedded.demo_gateway.signing import is_signed
 
-OUTCOMES = ("confirmed", "failed")
+OUTCOMES = ("confirmed", "failed", "less", "later")
+"""What a person may choose: all of it, nothing, four fifths of it, or all of it after a while."""
+LESS = (4, 5)
+LATER_S = 5.0
 FORM_MAX_FIELDS = 20
 DECLINED = "Declined at the demo gateway"
 
 
-def create_demo_gateway(secret: bytes, delivery: Delivery, clock: Clock, ids: IdFactory) -> FastAPI:
-    """The application; ``delivery`` ends with it."""
+def create_demo_gateway(
+    secret: bytes, delivery: Delivery, clock: Clock, ids: IdFactory, *, later_s: float = LATER_S
+) -> FastAPI:
+    """The application; ``delivery`` ends with it. Who pays later is told of after ``later_s`` seconds."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -37,7 +42,7 @@ def create_demo_gateway(secret: bytes, delivery: Delivery, clock: Clock, ids: Id
         await delivery.close()
 
     app = create_app(title="Demo gateway", readiness=_ready, lifespan=lifespan)
-    app.include_router(_routes(secret, delivery, clock, ids))
+    app.include_router(_routes(secret, delivery, clock, ids, later_s))
     return app
 
 
@@ -45,7 +50,7 @@ async def _ready() -> Mapping[str, bool]:
     return {}
 
 
-def _routes(secret: bytes, delivery: Delivery, clock: Clock, ids: IdFactory) -> ExactRouter:
+def _routes(secret: bytes, delivery: Delivery, clock: Clock, ids: IdFactory, later_s: float) -> ExactRouter:
     router = ExactRouter()
 
     @router.get("/pay")
@@ -65,9 +70,11 @@ def _routes(secret: bytes, delivery: Delivery, clock: Clock, ids: IdFactory) -> 
             raise Forbidden("bad_signature", "This address was not signed by the shop")
         outcome = parameters.get("outcome", "")
         if outcome not in OUTCOMES:
-            raise InvalidField("outcome", "unknown_outcome", "must be confirmed or failed")
+            raise InvalidField("outcome", "unknown_outcome", f"must be one of {', '.join(OUTCOMES)}")
         event = _event(parameters, outcome, f"demo_evt_{ids.new().hex}", clock)
-        delivered = await delivery.deliver(event)
+        if outcome == "later":
+            delivery.deliver_later(event, later_s)
+        delivered = outcome == "later" or await delivery.deliver(event)
         return page.outcome_page(outcome, delivered=delivered) if is_page else _told(event, outcome, delivered)
 
     return router
@@ -86,9 +93,12 @@ async def _parameters(request: Request) -> dict[str, str]:
 def _event(parameters: Mapping[str, str], outcome: str, event_id: str, clock: Clock) -> dict[str, Any]:
     data: dict[str, Any] = {name: parameters[name] for name in ("payment_id", "reference", "user_id", "currency")}
     data["amount"] = int(parameters["amount"])
+    kind = "confirmed"
     if outcome == "failed":
-        data["reason"] = DECLINED
-    return {"id": event_id, "type": f"payment.{outcome}", "created": int(clock.now().timestamp()), "data": data}
+        kind, data["reason"] = "failed", DECLINED
+    elif outcome == "less":
+        data["amount"] = max(1, data["amount"] * LESS[0] // LESS[1])
+    return {"id": event_id, "type": f"payment.{kind}", "created": int(clock.now().timestamp()), "data": data}
 
 
 def _told(event: Mapping[str, Any], outcome: str, delivered: bool) -> Response:

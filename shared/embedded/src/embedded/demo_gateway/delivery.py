@@ -36,10 +36,24 @@ class Delivery:
         self._clock = clock
         self._attempts = attempts
         self._pause_s = pause_s
+        self._later: set[asyncio.Task[bool]] = set()
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Forget what was to be told later, and let go of the connections."""
+        for task in self._later:
+            task.cancel()
+        await asyncio.gather(*self._later, return_exceptions=True)
         await self._client.aclose()
+
+    def deliver_later(self, event: Mapping[str, Any], pause_s: float) -> None:
+        """As ``deliver``, after a while; forgotten when the process ends before that."""
+        task = asyncio.create_task(self._deliver_after(event, pause_s))
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def _deliver_after(self, event: Mapping[str, Any], pause_s: float) -> bool:
+        await asyncio.sleep(pause_s)
+        return await self.deliver(event)
 
     async def deliver(self, event: Mapping[str, Any]) -> bool:
         """Whether somebody took it in the end."""

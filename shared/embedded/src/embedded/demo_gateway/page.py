@@ -22,22 +22,32 @@ border-radius:8px;margin:1rem .5rem 0 0;cursor:pointer;background:#d5d9de}button
 
 
 def payment_page(parameters: Mapping[str, str], amount: str) -> HTMLResponse:
-    """What is to be paid, and two buttons. ``amount`` is ready to be read."""
+    """What is to be paid, and the buttons. ``amount`` is ready to be read."""
     action = escape(f"/pay?{urlencode(dict(parameters))}")
     return _page(
         "Demo payment",
         f'<p class="sum">{escape(amount)}</p><small>Reference {escape(parameters["reference"])}<br>'
         f"for {escape(parameters['user_id'])}. No money is taken.</small>"
         f'<form method="post" action="{action}"><button class="go" name="outcome" value="confirmed">Confirm</button>'
+        f'<button name="outcome" value="less">Pay less</button><button name="outcome" value="later">Pay later</button>'
         f'<button name="outcome" value="failed">Fail</button></form>',
     )
+
+
+TITLES = {
+    "confirmed": "Payment confirmed",
+    "failed": "Payment failed",
+    "less": "Part of the payment confirmed",
+    "later": "Payment on its way",
+}
 
 
 def outcome_page(outcome: str, *, delivered: bool) -> HTMLResponse:
     """What became of it."""
     if not delivered:
         return _page("Not delivered", "<p>The shop did not take the notice. Go back and try again.</p>", 502)
-    return _page(f"Payment {outcome}", "<p>The shop has been told. You can close this page.</p>")
+    told = "The shop will be told in a moment." if outcome == "later" else "The shop has been told."
+    return _page(TITLES[outcome], f"<p>{told} You can close this page.</p>")
 
 
 def refused_page() -> HTMLResponse:

@@ -36,6 +36,7 @@ SECRET = b"demo-secret"
 PAYMENT = {"payment_id": "p1", "reference": "GL123", "user_id": "alice", "amount": "2500", "currency": "usd"}
 ADDRESS = f"/pay?{urlencode(PAYMENT | {'signature': address_signature(PAYMENT, SECRET)})}"
 PAGE = {"accept": "text/html"}
+LATER_S = 0.01
 NOW_S = int(ManualClock().now().timestamp())
 
 
@@ -89,7 +90,7 @@ async def gateway(ingest: Ingest) -> AsyncIterator[httpx.AsyncClient]:
     clock = ManualClock()
     async with served(ingest.app) as url:
         delivery = Delivery(url, SECRET, clock, attempts=3, pause_s=0.01)
-        app = create_demo_gateway(SECRET, delivery, clock, SequenceIds())
+        app = create_demo_gateway(SECRET, delivery, clock, SequenceIds(), later_s=LATER_S)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://demo") as client:
             yield client
         await delivery.close()
@@ -158,6 +159,22 @@ async def test_nobody_invents_payments(gateway: httpx.AsyncClient, ingest: Inges
     smuggled = await gateway.post(ADDRESS, data={"amount": "9900000", "outcome": "confirmed"})
     assert smuggled.status_code == 200
     assert [event["data"]["amount"] for event in ingest.events] == [2500]
+
+
+@pytest.mark.asyncio
+async def test_less_may_be_paid(gateway: httpx.AsyncClient, ingest: Ingest) -> None:
+    assert (await gateway.post(ADDRESS, data={"outcome": "less"})).status_code == 200
+    (event,) = ingest.events
+    assert (event["type"], event["data"]["amount"]) == ("payment.confirmed", 2000)
+
+
+@pytest.mark.asyncio
+async def test_it_may_be_paid_later(gateway: httpx.AsyncClient, ingest: Ingest) -> None:
+    ingest.statuses = [503]
+    page = await gateway.post(ADDRESS, data={"outcome": "later"}, headers=PAGE)
+    assert (page.status_code, "on its way" in page.text) == (200, True)
+    await eventually(lambda: len(ingest.heard) == 2)
+    assert {event["data"]["amount"] for event in ingest.events} == {2500}
 
 
 @pytest.mark.asyncio
