@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,14 @@ from testkit.waiting_for import eventually
 ROOT = Path(__file__).resolve().parents[2]
 STRIPE_SECRET = "whsec_x"
 ADMIN_TOKEN = "admin-token-of-the-tests"
+# The least transfer is lowered to what the contract of all gateways pays.
+BANK_ACCOUNT = {
+    "BANK_NAME": "Bank of Tests",
+    "BANK_ACCOUNT_NAME": "Gridledger Ltd",
+    "BANK_ACCOUNT_NUMBER": "DE02120300000000202051",
+    "BANK_SWIFT_CODE": "BYLADEM1001",
+    "BANK_MINIMUM_USD": "25",
+}
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
 RETRY_S = 0.1
@@ -159,7 +167,9 @@ def kafka_stack(plain_kafka: None, new_stack: Callable[..., LaunchedStack]) -> L
 @pytest.fixture(scope="session")
 def gateways_stack(new_stack: Callable[..., LaunchedStack]) -> LaunchedStack:
     """One that asks gateways about open payments at once."""
-    return running(new_stack(BUS="postgresql", FOLLOW_AFTER_S="1", FOLLOW_EVERY_S="1", ADMIN_TOKEN=ADMIN_TOKEN))
+    return running(
+        new_stack(BUS="postgresql", FOLLOW_AFTER_S="1", FOLLOW_EVERY_S="1", ADMIN_TOKEN=ADMIN_TOKEN, **BANK_ACCOUNT)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -284,13 +294,25 @@ async def visitor(stack: LaunchedStack, http: httpx.AsyncClient) -> Visitor:
     return person
 
 
+@pytest.fixture
+def somebody_new(http: httpx.AsyncClient) -> Callable[[LaunchedStack], Awaitable[Visitor]]:
+    """``await somebody_new(stack)``: a person on that stack, signed in."""
+
+    async def come(stack: LaunchedStack) -> Visitor:
+        person = Visitor(http, stack, f"visitor-{secrets.token_hex(4)}")
+        await person.everything_is_up()
+        await person.sign_in()
+        return person
+
+    return come
+
+
 @pytest_asyncio.fixture
-async def gateways_visitor(gateways_stack: LaunchedStack, http: httpx.AsyncClient) -> Visitor:
+async def gateways_visitor(
+    gateways_stack: LaunchedStack, somebody_new: Callable[[LaunchedStack], Awaitable[Visitor]]
+) -> Visitor:
     """Somebody new on ``gateways_stack``, signed in."""
-    person = Visitor(http, gateways_stack, f"visitor-{secrets.token_hex(4)}")
-    await person.everything_is_up()
-    await person.sign_in()
-    return person
+    return await somebody_new(gateways_stack)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ FILE_NAME = "secrets.json"
 MAKERS: Mapping[str, Callable[[], str]] = {
     "SERVICE_TOKEN": lambda: secrets.token_urlsafe(32),
     "STRIPE_WEBHOOK_SECRET": lambda: f"whsec_{secrets.token_urlsafe(24)}",
+    "CLICKPESA_WEBHOOK_SECRET": lambda: f"CHK{secrets.token_urlsafe(24)}",
     "ADMIN_TOKEN": lambda: secrets.token_urlsafe(32),
     "DEMO_WEBHOOK_SECRET": lambda: secrets.token_urlsafe(32),
     "RAW_EVENT_KEY": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from embedded.gateway_simulators import STRIPE_PATH
+from embedded.gateway_simulators import CLICKPESA_PATH, STRIPE_PATH
 from embedded.kept_secrets import KeptSecrets
 from embedded.provisioning import DatabaseAccess
 from embedded.stack_settings import LOOPBACK, StackSettings
@@ -68,15 +68,23 @@ def service_environment(
         "GATEWAY_INGEST_URL": settings.url("gateway-ingest"),
         "DEMO_GATEWAY_URL": settings.url("demo-gateway"),
         "GRID_URL": settings.url("grid-simulator"),
-        **_simulated_stripe(settings),
+        **_simulated_gateways(settings),
     }
 
 
-def _simulated_stripe(settings: StackSettings) -> dict[str, str]:
-    """In demo mode a Stripe without keys is the simulated one."""
-    if not settings.demo_payment or settings.environment.get("STRIPE_SECRET_KEY"):
+def _simulated_gateways(settings: StackSettings) -> dict[str, str]:
+    """In demo mode a gateway without keys is the simulated one."""
+    if not settings.demo_payment:
         return {}
-    return {"STRIPE_API_BASE": settings.url("demo-gateway") + STRIPE_PATH}
+    simulated = {
+        "STRIPE_SECRET_KEY": ("STRIPE_API_BASE", STRIPE_PATH),
+        "CLICKPESA_API_SECRET": ("CLICKPESA_BASE_URL", CLICKPESA_PATH),
+    }
+    return {
+        variable: settings.url("demo-gateway") + path
+        for key, (variable, path) in simulated.items()
+        if not settings.environment.get(key)
+    }
 
 
 def _service(settings: StackSettings, environments: Mapping[str, Mapping[str, str]], service: str) -> Program:
@@ -109,6 +117,7 @@ def _demo_gateway(settings: StackSettings, kept: KeptSecrets) -> Program:
             **UNBUFFERED,
             "DEMO_WEBHOOK_SECRET": kept.variables["DEMO_WEBHOOK_SECRET"],
             "STRIPE_WEBHOOK_SECRET": kept.variables["STRIPE_WEBHOOK_SECRET"],
+            "CLICKPESA_WEBHOOK_SECRET": kept.variables["CLICKPESA_WEBHOOK_SECRET"],
             "GATEWAY_INGEST_URL": settings.url("gateway-ingest"),
             "DEMO_GATEWAY_URL": settings.url(name),
             "DEMO_GATEWAY_PORT": str(settings.ports[name]),

@@ -133,6 +133,15 @@ async def test_an_adjustment_gives_and_takes_within_cover(client: httpx.AsyncCli
 
 
 @pytest.mark.asyncio
+async def test_money_that_has_an_owner_is_not_given_to_another(parts: Parts, client: httpx.AsyncClient) -> None:
+    await parts.engine.settle(Work(command=CreditPayment("stripe", "pi_1", 2500, "USD/2", datetime.now(UTC), "alice")))
+    refused = await post(client, "/v1/unallocated/stripe:pi_1/allocate", {"user_id": "dora"}, "key-1")
+    assert refused.status_code == 404, refused.text
+    assert (await client.get("/v1/wallets/dora")).json()["available"] == "0.00"
+    assert (await client.get("/v1/wallets/alice")).json()["available"] == "25.00"
+
+
+@pytest.mark.asyncio
 async def test_unallocated_money_gets_an_owner(parts: Parts, client: httpx.AsyncClient) -> None:
     await parts.engine.settle(Work(command=CreditPayment("bank", "b-1", 700, "USD/2", datetime.now(UTC))))
     listed = (await client.get("/v1/unallocated")).json()["unallocated"]

@@ -19,17 +19,21 @@ from chassis.http import MalformedJson, parse_exact
 from contracts.amounts import format_units, parse_units
 from contracts.messages import TransactionRow
 from payments_api.application.ports import (
+    BookedPayment,
     Charged,
     ChargeOutcome,
     LedgerAway,
     NoCover,
     Purchase,
     TransactionPage,
+    UnallocatedMoney,
+    UnallocatedPage,
     Wallet,
 )
 
 TIMEOUT_S = 2.0
 CONNECTIONS_MAX = 50
+_NOT_ALLOCATED = frozenset({"nothing_to_allocate", "reference_conflict", "wallet_limit"})
 T = TypeVar("T")
 
 
@@ -98,6 +102,36 @@ class HttpLedger:
             raise _unexpected(response)
         return self._read(lambda: _page(answer))
 
+    async def unallocated(self, *, limit: int, cursor: str | None) -> UnallocatedPage:
+        parameters = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+        response = await self._send("GET", "/v1/unallocated", params=parameters)
+        answer = _parsed(response)
+        if response.status_code == 422 and answer.get("field") == "cursor":
+            raise InvalidField("cursor", "bad_cursor", "This is not a cursor that we gave")
+        if response.status_code != 200:
+            raise _unexpected(response)
+        return self._read(lambda: _unallocated_page(answer))
+
+    async def booked(self, gateway: str, gateway_payment_id: str) -> BookedPayment | None:
+        response = await self._send(
+            "GET", f"/v1/payments/{quote(gateway, safe='')}/{quote(gateway_payment_id, safe='')}"
+        )
+        answer = _parsed(response)
+        if response.status_code == 404 and answer.get("code") == "payment_unknown":
+            return None
+        if response.status_code != 200:
+            raise _unexpected(response)
+        return self._read(lambda: BookedPayment(_text_or_none(answer["user_id"]), self._units(answer["credits"])))
+
+    async def allocate(self, gateway: str, gateway_payment_id: str, user_id: str, *, key: str) -> bool:
+        path = f"/v1/unallocated/{quote(f'{gateway}:{gateway_payment_id}', safe='')}/allocate"
+        response = await self._send("POST", path, json={"user_id": user_id}, headers={"idempotency-key": key})
+        if response.status_code == 201:
+            return bool(response.headers.get("idempotency-replayed") != "true")
+        if _parsed(response).get("code") in _NOT_ALLOCATED:
+            return False
+        raise _unexpected(response)
+
     def _wallet(self, answer: Mapping[str, Any]) -> Wallet:
         available, held, debt = (self._units(answer[name]) for name in ("available", "held", "debt"))
         return Wallet(available, held, debt, _whole(answer["version"]))
@@ -133,6 +167,31 @@ def _page(answer: Mapping[str, Any]) -> TransactionPage:
     if not isinstance(next_cursor, str | None):
         raise TypeError("a cursor is text")
     return TransactionPage([TransactionRow.model_validate(row) for row in answer["transactions"]], next_cursor)
+
+
+def _unallocated_page(answer: Mapping[str, Any]) -> UnallocatedPage:
+    return UnallocatedPage(
+        [_unallocated(row) for row in answer["unallocated"]], _text_or_none(answer["next_cursor"]) or None
+    )
+
+
+def _unallocated(row: Mapping[str, Any]) -> UnallocatedMoney:
+    asset = row["asset"]
+    return UnallocatedMoney(
+        gateway=row["gateway"],
+        gateway_payment_id=row["gateway_payment_id"],
+        payment_reference=_text_or_none(row["payment_reference"]),
+        asset=asset,
+        received=parse_units(row["received"], asset),
+        refunded=parse_units(row["refunded"], asset),
+        paid_at=row["paid_at"],
+    )
+
+
+def _text_or_none(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError("neither text nor absent")
+    return value
 
 
 def _parsed(response: httpx.Response) -> Mapping[str, Any]:

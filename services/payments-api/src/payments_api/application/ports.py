@@ -99,6 +99,35 @@ class TransactionPage(NamedTuple):
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class UnallocatedMoney:
+    """Money on the books that belongs to nobody yet. Amounts in smallest units of ``asset``."""
+
+    gateway: str
+    gateway_payment_id: str
+    payment_reference: str | None
+    asset: str
+    received: int
+    refunded: int
+    paid_at: str
+
+
+class UnallocatedPage(NamedTuple):
+    """By payment; ``next_cursor`` leads to the next page, None at the end."""
+
+    money: Sequence[UnallocatedMoney]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BookedPayment:
+    """A payment as the books have it: ``user_id`` is None while it is unallocated. ``credits`` are smallest units of
+    the credit asset."""
+
+    user_id: str | None
+    credits: int
+
+
 class LedgerAway(OperationalError):
     """The ledger did not say what became of it; the same call with the same key may be repeated."""
 
@@ -116,6 +145,19 @@ class Ledger(Protocol):
 
     async def transactions(self, user_id: str, *, limit: int, cursor: str | None) -> TransactionPage:
         """A page of history, newest first. Raises LedgerAway, and InvalidField for a cursor that is none."""
+        ...
+
+    async def unallocated(self, *, limit: int, cursor: str | None) -> UnallocatedPage:
+        """Money that belongs to nobody yet. Raises LedgerAway, and InvalidField for a cursor that is none."""
+        ...
+
+    async def booked(self, gateway: str, gateway_payment_id: str) -> BookedPayment | None:
+        """What the books have of a gateway's payment; None for one that is not booked. Raises LedgerAway."""
+        ...
+
+    async def allocate(self, gateway: str, gateway_payment_id: str, user_id: str, *, key: str) -> bool:
+        """Give unallocated money to a person, once. False: the ledger did not, because it is somebody's already or
+        nothing of it can be credited; ``booked`` tells which. Raises LedgerAway."""
         ...
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from contracts.amounts import Asset, Money, to_decimal
 from contracts.messages import TransactionRow
 from payments_api.application.ports import Wallet
+from payments_api.domain import crypto_showing
 
 
 def payment(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,8 +21,11 @@ def payment(row: Mapping[str, Any]) -> dict[str, Any]:
     (an address, bank details) stands beside under the seeds' names."""
     credited = row["credited"]
     asset, taken = row["asked_asset"], row["price_asset"]
+    details = json.loads(row["details"], parse_float=Decimal)
+    if row["gateway"] == "crypto":
+        details = crypto_showing.shown(details, row["status"], row["confirmations"])
     return {
-        **json.loads(row["details"], parse_float=Decimal),
+        **details,
         "payment_id": row["id"],
         "reference": row["reference"],
         "gateway": row["gateway"],

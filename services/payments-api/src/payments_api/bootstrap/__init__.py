@@ -34,7 +34,13 @@ from payments_api.adapters.publishing import LogSource
 from payments_api.adapters.purchase_desk import PostgresPurchaseDesk
 from payments_api.adapters.refund_desk import PostgresRefundDesk
 from payments_api.adapters.sessions import Sessions
+from payments_api.adapters.statements.entries_desk import PostgresEntryDesk
+from payments_api.adapters.statements.receipts_desk import PostgresReceiptDesk
+from payments_api.adapters.statements.returns_desk import PostgresReturnDesk
 from payments_api.adapters.webhook_forwarding import WebhookForwarding
+from payments_api.application.bank_receipts import BankReceipts
+from payments_api.application.bank_returns import BankReturns
+from payments_api.application.bank_statements import BankStatements
 from payments_api.application.expiring import Expiring
 from payments_api.application.following import Following
 from payments_api.application.gateways import Closeable, Gateway, Observing
@@ -74,6 +80,9 @@ class Parts:
     following: Following
     refund_desk: PostgresRefundDesk
     refunding: Refunding
+    bank_receipts: BankReceipts
+    bank_returns: BankReturns
+    bank_statements: BankStatements
     purchasing: Purchasing
     sessions: Sessions
     views: Views
@@ -122,6 +131,7 @@ def _assemble(
     payments = PaymentRepository(store, clock)
     offered = gateways(settings, catalogue, pool)
     refund_desk = PostgresRefundDesk(pool)
+    bank_receipts = BankReceipts(PostgresReceiptDesk(pool), observing, clock)
     open_payments = OpenPayments(pool, first_after_s=settings.follow_after_s, pause_s=settings.follow_every_s)
     expiring = Expiring(pool, payments, clock, grace_s=settings.expiry_grace_s)
     patience = patience or Patience(
@@ -142,6 +152,9 @@ def _assemble(
         following=Following(open_payments, offered, observing, expiring.expire),
         refund_desk=refund_desk,
         refunding=Refunding(refund_desk, offered, observing),
+        bank_receipts=bank_receipts,
+        bank_returns=BankReturns(PostgresReturnDesk(pool), observing),
+        bank_statements=BankStatements(PostgresEntryDesk(pool), bank_receipts),
         purchasing=Purchasing(PostgresPurchaseDesk(pool), ledger, ids, patience=patience),
         sessions=Sessions(pool, clock, _new_token, lifetime_s=settings.session_lifetime_s),
         views=Views(pool),
@@ -173,6 +186,8 @@ def housekeeping_tasks(parts: Parts) -> dict[str, Task]:
         "purchases": parts.purchasing.run,
         "following": parts.following.run,
         "refunds": parts.refunding.run,
+        "bank-receipts": parts.bank_receipts.run,
+        "bank-returns": parts.bank_returns.run,
         "inbox-pruning": inbox,
         "pruning": tables,
     }

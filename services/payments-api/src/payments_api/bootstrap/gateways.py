@@ -7,11 +7,17 @@ from typing import Any
 
 import asyncpg
 
+from chassis.clock import SystemClock
+from contracts.amounts import parse_units
 from payments_api.adapters.catalogue import Catalogue
+from payments_api.adapters.gateways.bank import BankAccount, BankGateway
 from payments_api.adapters.gateways.demo import DemoGateway
 from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
 from payments_api.adapters.gateways.stripe_api import StripeAccess, StripeApi
 from payments_api.application.gateways import Gateway
+from payments_api.bootstrap.clickpesa import clickpesa_api, clickpesa_gateway
+from payments_api.bootstrap.crypto import crypto_gateway
+from payments_api.bootstrap.rates import rate_source
 from payments_api.domain.quotes import Pricing
 from payments_api.settings import PaymentsApiSettings
 
@@ -28,6 +34,13 @@ def gateways(settings: PaymentsApiSettings, catalogue: Catalogue, pool: asyncpg.
         )
     stripe = stripe_gateway(settings, catalogue.pricing)
     offered += [] if stripe is None else [stripe]
+    clickpesa = clickpesa_api(settings, SystemClock(), settings.gateway_timeout_s)
+    rates = rate_source(settings, SystemClock(), clickpesa)
+    offered += [] if clickpesa is None else [clickpesa_gateway(settings, clickpesa, catalogue.pricing, rates)]
+    crypto = crypto_gateway(settings, pool, catalogue.pricing, rates)
+    offered += [] if crypto is None else [crypto]
+    bank = bank_gateway(settings, catalogue.pricing)
+    offered += [] if bank is None else [bank]
     return {gateway.name: gateway for gateway in offered}
 
 
@@ -42,3 +55,18 @@ def stripe_gateway(settings: PaymentsApiSettings, pricing: Pricing) -> StripeGat
     access = StripeAccess(secret, settings.gateway_timeout_s, settings.stripe_api_version, base)
     shop = StripeShop(str(settings.frontend_url), settings.stripe_publishable_key)
     return StripeGateway(StripeApi(access), shop, pricing, is_demo=is_demo)
+
+
+def bank_gateway(settings: PaymentsApiSettings, pricing: Pricing) -> BankGateway | None:
+    """By our account's details, which are all there or none (``BankSettings``)."""
+    name, owner = settings.bank_name, settings.bank_account_name
+    number, swift_code = settings.bank_account_number, settings.bank_swift_code
+    if name is None or owner is None or number is None or swift_code is None:
+        return None
+    return BankGateway(
+        BankAccount(name, owner, number, swift_code),
+        pricing,
+        str(settings.frontend_url),
+        minimum=parse_units(settings.bank_minimum_usd, pricing.terms.price_asset),
+        quote_lifetime_s=settings.bank_quote_lifetime_s,
+    )

@@ -1,7 +1,8 @@
 """``python -m embedded.demo_gateway --port 8010``: the demo gateway as a process.
 
 DEMO_WEBHOOK_SECRET and GATEWAY_INGEST_URL are needed; ``--port`` wins over DEMO_GATEWAY_PORT. With
-STRIPE_WEBHOOK_SECRET it also plays Stripe, under ``/stripe``; DEMO_GATEWAY_URL is how browsers reach it.
+STRIPE_WEBHOOK_SECRET it also plays Stripe, under ``/stripe``, with CLICKPESA_WEBHOOK_SECRET also ClickPesa, under
+``/clickpesa``; DEMO_GATEWAY_URL is how browsers reach it.
 """
 
 from __future__ import annotations

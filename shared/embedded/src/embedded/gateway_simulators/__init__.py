@@ -4,4 +4,5 @@ For demos and tests; knows the services by their HTTP only.
 """
 
 STRIPE_PATH = "/stripe"
-"""Where the simulated Stripe is in the demo gateway's process."""
+CLICKPESA_PATH = "/clickpesa"
+"""Where each of them is in the demo gateway's process."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.http import ExactRouter
 from embedded.gateway_simulators.clickpesa_checksum import Method
-from embedded.gateway_simulators.clickpesa_store import ClickPesaRefusal, ClickPesaStore
+from embedded.gateway_simulators.clickpesa_store import ClickPesaRefusal, ClickPesaStore, Collected
 from embedded.gateway_simulators.clickpesa_webhooks import COPIES_MAX, ClickPesaWebhooks, Manner, Mode, Place, Shape
 
 SILENT_CALLS_MAX = 1_000_000
@@ -51,10 +51,11 @@ class _Asked(BaseModel):
 
 
 class Happening(_Asked):
-    """What becomes of the payment of a link; ``amount`` is what is collected, else the price."""
+    """What becomes of the payment of a link; ``amount`` and ``currency`` are what is collected, else the price."""
 
     action: Action
     amount: Annotated[Decimal, Field(ge=0, max_digits=20)] | None = None
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     message: str | None = None
 
 
@@ -89,7 +90,11 @@ def happen(store: ClickPesaStore, webhooks: ClickPesaWebhooks, reference: str, a
         status, message = AFTERWARDS[asked.action]
         return store.change(store.paid(reference), status, asked.message or message)
     status, message = OF_AN_ATTEMPT[asked.action]
-    payment = store.attempt(link, status, asked.amount, asked.message or message)
+    collected = Collected(
+        link.price if asked.amount is None else asked.amount,
+        link.currency if asked.currency is None else asked.currency,
+    )
+    payment = store.attempt(link, status, collected, asked.message or message)
     if status in TOLD_BY_WEBHOOK:
         webhooks.tell(payment)
     return payment

@@ -34,6 +34,14 @@ class Link:
     customer: Mapping[str, str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a payer gave, in whole units of ``currency``."""
+
+    amount: Decimal
+    currency: str
+
+
 class ClickPesaStore:
     """State and its changes; which of them are told by webhook is not its business."""
 
@@ -64,11 +72,11 @@ class ClickPesaStore:
         """All attempts, oldest first."""
         return [payment for payment in self.payments if payment["orderReference"] == reference]
 
-    def attempt(self, link: Link, status: str, amount: Decimal | None, message: str) -> dict[str, Any]:
+    def attempt(self, link: Link, status: str, collected: Collected, message: str) -> dict[str, Any]:
         """A new attempt; one that is open becomes this instead."""
         waiting = [payment for payment in self.payments_of(link.reference) if payment["status"] in OPEN]
         payment = waiting[-1] if waiting else self._new_payment(link)
-        payment["collectedAmount"] = link.price if amount is None else amount
+        payment |= {"collectedAmount": collected.amount, "collectedCurrency": collected.currency}
         return self.change(payment, status, message)
 
     def change(self, payment: dict[str, Any], status: str, message: str) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from fastapi import FastAPI
 from chassis.clock import Clock
 from chassis.ids import IdFactory
 from chassis.settings import SettingsError
-from embedded.gateway_simulators import STRIPE_PATH
+from embedded.gateway_simulators import CLICKPESA_PATH, STRIPE_PATH
+from embedded.gateway_simulators.clickpesa import create_clickpesa_simulator
+from embedded.gateway_simulators.clickpesa_webhooks import ClickPesaWebhooks
 from embedded.gateway_simulators.stripe import create_stripe_simulator
 from embedded.gateway_simulators.stripe_webhooks import Webhooks
 
@@ -33,6 +35,14 @@ class Simulators:
         self._opened.push_async_callback(webhooks.close)
         app.mount(STRIPE_PATH, create_stripe_simulator(webhooks, clock, ids, f"{public_url}{STRIPE_PATH}"))
 
+    def add_clickpesa(
+        self, app: FastAPI, ingest_url: str, checksum_key: bytes, public_url: str, clock: Clock, ids: IdFactory
+    ) -> None:
+        """ClickPesa, under CLICKPESA_PATH."""
+        webhooks = ClickPesaWebhooks(ingest_url, checksum_key)
+        self._opened.push_async_callback(webhooks.close)
+        app.mount(CLICKPESA_PATH, create_clickpesa_simulator(webhooks, clock, ids, f"{public_url}{CLICKPESA_PATH}"))
+
 
 def mount_simulators(
     app: FastAPI, environment: Mapping[str, str], public_url: str, clock: Clock, ids: IdFactory
@@ -42,7 +52,9 @@ def mount_simulators(
     ingest_url = environment.get("GATEWAY_INGEST_URL")
     if not ingest_url:
         raise SettingsError("demo-gateway: GATEWAY_INGEST_URL is not set")
-    secret = (environment.get("STRIPE_WEBHOOK_SECRET") or "").split(",")[0].strip()
-    if secret:
-        simulators.add_stripe(app, ingest_url, secret.encode(), public_url.rstrip("/"), clock, ids)
+    adding = {"STRIPE_WEBHOOK_SECRET": simulators.add_stripe, "CLICKPESA_WEBHOOK_SECRET": simulators.add_clickpesa}
+    for variable, add in adding.items():
+        secret = (environment.get(variable) or "").split(",")[0].strip()
+        if secret:
+            add(app, ingest_url, secret.encode(), public_url.rstrip("/"), clock, ids)
     return simulators

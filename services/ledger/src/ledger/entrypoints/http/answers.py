@@ -17,8 +17,11 @@ PROBLEM_STATUS = 400
 
 
 def settled_answer(settled: Settled, asset: str) -> Answer:
-    """201 with the wallets as the effect left them, and a position by which reads see it."""
+    """201 with the wallets as the effect left them, and a position by which reads see it; 404 where nothing was left
+    to do: only an allocation may come to that."""
     made = [event for event in settled.events if isinstance(event, events.WalletEvent)]
+    if not made:
+        return refusal_answer(refusals.NothingToAllocate(settled.no_effect or "nothing"), asset)
     body = {
         "reference": made[0].reference,
         "wallet": snapshot_after(made[0], asset).model_dump(mode="json"),

@@ -20,6 +20,7 @@ from payments_api.adapters import wallet_news
 from payments_api.adapters.deployment_rows import DeploymentRows, NewDeployment, StatusNews
 from payments_api.application.ports import PaymentStore
 from payments_api.bootstrap import Parts
+from payments_api.entrypoints.bus.back_office import with_back_office
 from payments_api.entrypoints.bus.payment_news import payment_handlers
 
 GROUP = "payments-api"
@@ -37,7 +38,7 @@ def handlers(payments: PaymentStore) -> Mapping[str, Handler]:
     wallets: dict[str, Handler] = {message.TYPE: _wallet_handler(message) for message in _WALLET_MESSAGES}
     return {
         **wallets,
-        **payment_handlers(payments),
+        **with_back_office(payment_handlers(payments), payments),
         messages.DeploymentRequested.TYPE: _on_requested,
         messages.DeploymentQueued.TYPE: _on_queued,
         messages.DeploymentProvisioning.TYPE: _on_provisioning,

@@ -10,6 +10,9 @@ from chassis.http import create_app
 from payments_api.bootstrap import Parts
 from payments_api.entrypoints.http import (
     account,
+    admin,
+    admin_bank,
+    admin_unallocated,
     deployments,
     docs_page,
     live,
@@ -38,6 +41,9 @@ def make_app(parts: Parts, *, heartbeat_s: float = live.HEARTBEAT_S) -> FastAPI:
         marketplace.routes(parts),
         payments.routes(parts),
         refunds.routes(parts),
+        admin.routes(parts),
+        admin_unallocated.routes(parts),
+        admin_bank.routes(parts),
         deployments.routes(parts),
         live.routes(parts, heartbeat_s=heartbeat_s),
         webhooks.routes(parts.forwarding),

@@ -32,11 +32,11 @@ def routes(parts: Parts) -> ExactRouter:
         opened = await parts.refund_desk.open(refund_id, payment_id, units, body.reason, "admin")
         if opened["state"] == "requested":
             await parts.refunding.attempt(refund_id)
-        return _shown(await parts.refund_desk.read(refund_id) or opened)
+        return refund_shown(await parts.refund_desk.read(refund_id) or opened)
 
     @router.get("/{payment_id}/refunds", response_model=list[RefundShown], summary="The refunds of a payment")
     async def refunds(payment_id: Annotated[str, Path(max_length=255)]) -> list[Mapping[str, Any]]:
-        return [_shown(row) for row in await parts.refund_desk.of_payment(payment_id)]
+        return [refund_shown(row) for row in await parts.refund_desk.of_payment(payment_id)]
 
     return router
 
@@ -56,7 +56,8 @@ def _units(body: AskRefund, payment: Mapping[str, Any]) -> int | None:
         raise InvalidField("amount", error.code, error.detail) from error
 
 
-def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def refund_shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A refund as operators see it."""
     return {
         "refund_id": row["id"],
         "payment_id": row["payment_id"],

@@ -1,0 +1,1 @@
+"""Where prices of coins and currencies come from: behind application.gateways.RateSource. Decimals only, no float."""

@@ -1,0 +1,1 @@
+"""Bank statements: read from files of two formats, and kept in PostgreSQL."""
