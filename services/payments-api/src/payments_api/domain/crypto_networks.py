@@ -58,7 +58,7 @@ NETWORKS: Mapping[str, Network] = {
         Network("bitcoin", "Bitcoin", "bitcoin", "BTC", 8, 6, 100, dust_units=294),
         Network("ethereum", "Ethereum", "evm", "ETH", 18, 12, 500, 1),
         Network("polygon", "Polygon", "evm", "POL", 18, 128, 1, 137, also_called=("Polygon PoS", "Matic")),
-        Network("bsc", "BNB Smart Chain", "evm", "BNB", 8, 15, 10, 56, also_called=("Binance Smart Chain", "BNB")),
+        Network("bsc", "BNB Smart Chain", "evm", "BNB", 18, 15, 10, 56, also_called=("Binance Smart Chain", "BNB")),
         Network("arbitrum", "Arbitrum", "evm", "ETH", 18, 40, 5, 42161, also_called=("Arbitrum One",)),
         Network("optimism", "Optimism", "evm", "ETH", 18, 40, 5, 10, also_called=("OP Mainnet",)),
     )
@@ -86,7 +86,7 @@ _STABLECOINS: Mapping[str, tuple[tuple[str, int, str], ...]] = {
     "bsc": (
         ("USDC", 18, "0x8AC76a51cc950d9822D68b83fE1Ad97B32Cd580d"),
         ("USDT", 18, "0x55d398326f99059fF775485246999027B3197955"),
-        ("DAI", 18, "0xDA10009cBd5D07dd0CeCc66161FC93D7c9000da1"),
+        ("DAI", 18, "0x1AF3F329e8BE154074D8769D1FFa4eE058B1DBc3"),
     ),
     "arbitrum": (
         ("USDC", 6, "0xaf88d065e77c8cC2239327C5EDb3A432268e5831"),
