@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from payments_api.application.ports import Charged, NoCover
 from payments_api.application.purchasing import Patience
 from testkit.waiting_for import eventually
 
-from .conftest import OpenShop, Shop, exact, running
+from .conftest import QUICK, OpenShop, Shop, exact, running
 
 SHORT = Patience(budget_s=0.2, first_pause_s=0.01, longest_pause_s=0.02, resume_after_s=0.0, resume_pause_s=0.01)
 WEB_SERVER = {"service_id": "web-server", "payment_method": "TFC"}
@@ -188,11 +189,13 @@ async def test_a_key_for_another_operation_is_refused(shop: Shop) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_hundred_at_once_against_cover_for_ten(shop: Shop) -> None:
-    headers = await shopper(shop, 10_000)
-    shop.ledger.faults = ["away", "nonsense", "charges_then_hangs"] * 5
-    answers = await asyncio.gather(*(buy(shop, headers) for _ in range(100)))
-    kinds = [action(answer)["type"] for answer in answers]
-    assert (kinds.count("DeploymentStarted"), kinds.count("InsufficientFunds")) == (10, 90)
-    listed = (await shop.get("/api/deployments", headers))["deployments"]
-    assert len(listed) == shop.ledger.charges() == 10
+async def test_a_hundred_at_once_against_cover_for_ten(open_shop: OpenShop) -> None:
+    # However slow the machine is: what counts here is that ten are started, not how soon.
+    async with open_shop(patience=replace(QUICK, budget_s=60.0, resume_after_s=60.0)) as shop:
+        headers = await shopper(shop, 10_000)
+        shop.ledger.faults = ["away", "nonsense", "charges_then_hangs"] * 5
+        answers = await asyncio.gather(*(buy(shop, headers) for _ in range(100)))
+        kinds = [action(answer)["type"] for answer in answers]
+        assert (kinds.count("DeploymentStarted"), kinds.count("InsufficientFunds")) == (10, 90)
+        listed = (await shop.get("/api/deployments", headers))["deployments"]
+        assert len(listed) == shop.ledger.charges() == 10

@@ -49,6 +49,7 @@ from payments_api.application.ports import Ledger
 from payments_api.application.purchasing import Patience, Purchasing
 from payments_api.application.refunding import Refunding
 from payments_api.bootstrap.gateways import gateways
+from payments_api.bootstrap.mail import MailParts, mail_parts
 from payments_api.projections.live_feed import LiveFeed
 from payments_api.projections.payment_views import PaymentViews
 from payments_api.projections.views import Views
@@ -83,6 +84,7 @@ class Parts:
     bank_receipts: BankReceipts
     bank_returns: BankReturns
     bank_statements: BankStatements
+    mail: MailParts
     purchasing: Purchasing
     sessions: Sessions
     views: Views
@@ -155,6 +157,7 @@ def _assemble(
         bank_receipts=bank_receipts,
         bank_returns=BankReturns(PostgresReturnDesk(pool), observing),
         bank_statements=BankStatements(PostgresEntryDesk(pool), bank_receipts),
+        mail=mail_parts(settings, str(settings.frontend_url), pool, clock),
         purchasing=Purchasing(PostgresPurchaseDesk(pool), ledger, ids, patience=patience),
         sessions=Sessions(pool, clock, _new_token, lifetime_s=settings.session_lifetime_s),
         views=Views(pool),
@@ -182,7 +185,9 @@ def housekeeping_tasks(parts: Parts) -> dict[str, Task]:
     async def tables(stop: StopSignal) -> None:
         await _prune_forever(parts, stop)
 
+    mails: dict[str, Task] = {} if parts.mail.sending is None else {"mails": parts.mail.sending.run}
     return {
+        **mails,
         "purchases": parts.purchasing.run,
         "following": parts.following.run,
         "refunds": parts.refunding.run,
@@ -198,6 +203,7 @@ async def _prune_forever(parts: Parts, stop: StopSignal) -> None:
         parts.sessions.prune,
         lambda: idempotency.prune(parts.pool),
         lambda: live_events.prune(parts.pool),
+        parts.mail.rows.prune,
     )
     while not stop.is_set():
         most = 0

@@ -9,6 +9,7 @@ from pydantic import Field, HttpUrl, SecretStr, model_validator
 from payments_api.settings.bank import BankSettings
 from payments_api.settings.clickpesa import ClickPesaSettings
 from payments_api.settings.crypto import CryptoSettings
+from payments_api.settings.mail import MailSettings
 from payments_api.settings.rates import RateSettings
 from payments_api.settings.stripe import StripeSettings
 
@@ -16,7 +17,7 @@ PORT = 8000
 DAY_S = 86_400
 
 
-class PaymentsApiSettings(StripeSettings, ClickPesaSettings, BankSettings, CryptoSettings, RateSettings):
+class PaymentsApiSettings(StripeSettings, ClickPesaSettings, BankSettings, CryptoSettings, RateSettings, MailSettings):
     """Times are in seconds."""
 
     service: ClassVar[str] = "payments-api"

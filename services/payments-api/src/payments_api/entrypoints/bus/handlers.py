@@ -18,6 +18,7 @@ from contracts.messages.ledger import WalletMessage
 from contracts.topics import DEPLOYMENTS, LEDGER, PAYMENTS
 from payments_api.adapters import wallet_news
 from payments_api.adapters.deployment_rows import DeploymentRows, NewDeployment, StatusNews
+from payments_api.application.notifying import Notifying
 from payments_api.application.ports import PaymentStore
 from payments_api.bootstrap import Parts
 from payments_api.entrypoints.bus.back_office import with_back_office
@@ -30,15 +31,15 @@ REASON_MAX_CHARS = 500
 def make_consumer(parts: Parts) -> MessageConsumer:
     """Hears all three topics."""
     topics = [PAYMENTS, LEDGER, DEPLOYMENTS]
-    return MessageConsumer(parts.pool, parts.bus, GROUP, topics, handlers(parts.payments))
+    return MessageConsumer(parts.pool, parts.bus, GROUP, topics, handlers(parts.payments, parts.mail.notifying))
 
 
-def handlers(payments: PaymentStore) -> Mapping[str, Handler]:
+def handlers(payments: PaymentStore, notifying: Notifying) -> Mapping[str, Handler]:
     """Message type → handler."""
     wallets: dict[str, Handler] = {message.TYPE: _wallet_handler(message) for message in _WALLET_MESSAGES}
     return {
         **wallets,
-        **with_back_office(payment_handlers(payments), payments),
+        **with_back_office(payment_handlers(payments, notifying), payments),
         messages.DeploymentRequested.TYPE: _on_requested,
         messages.DeploymentQueued.TYPE: _on_queued,
         messages.DeploymentProvisioning.TYPE: _on_provisioning,

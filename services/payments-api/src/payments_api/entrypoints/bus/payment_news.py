@@ -14,6 +14,7 @@ from contracts import messages
 from contracts.envelope import Envelope
 from contracts.messages.ledger import DisputeMessage, WalletMessage
 from payments_api.adapters import card_purchases, wallet_news
+from payments_api.application.notifying import Notifying
 from payments_api.application.ports import PaymentStore
 from payments_api.domain.deciding import (
     Command,
@@ -23,13 +24,14 @@ from payments_api.domain.deciding import (
     ReportReversed,
     ReportSeen,
 )
+from payments_api.domain.payment import Payment
 
 REASON_MAX_CHARS = 500
 
 
-def payment_handlers(payments: PaymentStore) -> Mapping[str, Handler]:
+def payment_handlers(payments: PaymentStore, notifying: Notifying) -> Mapping[str, Handler]:
     """Message type → handler."""
-    news = _PaymentNews(payments)
+    news = _PaymentNews(payments, notifying)
     return {
         messages.PaymentPending.TYPE: news.on_pending,
         messages.PaymentFailed.TYPE: news.on_failed,
@@ -45,8 +47,9 @@ def payment_handlers(payments: PaymentStore) -> Mapping[str, Handler]:
 class _PaymentNews:
     """The handlers; each works in the consumer's transaction."""
 
-    def __init__(self, payments: PaymentStore) -> None:
+    def __init__(self, payments: PaymentStore, notifying: Notifying) -> None:
         self._payments = payments
+        self._notifying = notifying
 
     async def on_pending(self, conn: Any, envelope: Envelope) -> None:
         message = messages.PaymentPending.from_envelope(envelope)
@@ -113,8 +116,15 @@ class _PaymentNews:
             payment_id = await self._payments.find_by_gateway(conn, gateway, gateway_payment_id)
         if payment_id is not None:
             state = await self._payments.load(conn, payment_id)
-            await self._payments.save(conn, state, [command])
+            after = await self._payments.save(conn, state, [command])
+            await self._notify(conn, state, after, command)
         return payment_id
+
+    async def _notify(self, conn: Any, before: Payment, after: Payment, command: Command) -> None:
+        if isinstance(command, ReportFailedAttempt):
+            await self._notifying.on_failed(conn, before, after)
+        elif isinstance(command, ReportCredited):
+            await self._notifying.on_credited(conn, before, after, command)
 
 
 def _text(words: str) -> str:

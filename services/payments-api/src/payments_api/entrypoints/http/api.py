@@ -19,6 +19,7 @@ from payments_api.entrypoints.http import (
     marketplace,
     payments,
     people,
+    receipts,
     refunds,
     webhooks,
 )
@@ -40,6 +41,7 @@ def make_app(parts: Parts, *, heartbeat_s: float = live.HEARTBEAT_S) -> FastAPI:
         account.routes(parts),
         marketplace.routes(parts),
         payments.routes(parts),
+        receipts.routes(parts.mail.receipts, parts.mail.drawing),
         refunds.routes(parts),
         admin.routes(parts),
         admin_unallocated.routes(parts),

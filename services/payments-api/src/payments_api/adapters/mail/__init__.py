@@ -1,0 +1,1 @@
+"""Mail: the rows that wait, how they are worded, and the server that takes them."""
