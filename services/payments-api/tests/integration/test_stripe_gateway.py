@@ -20,7 +20,8 @@ from chassis.ids import SequenceIds
 from embedded.gateway_simulators.stripe import create_stripe_simulator
 from embedded.gateway_simulators.stripe_webhooks import PATH, Webhooks
 from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import StripeAccess, StripeApi
+from payments_api.adapters.gateways.stripe_api import StripeApi
+from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
 from payments_api.application.gateways import (
     AskedPayment,
     CannotRefund,
@@ -113,7 +114,7 @@ async def world() -> AsyncIterator[World]:
     parent.mount("/stripe", create_stripe_simulator(webhooks, clock, SequenceIds(), base))
     async with served(parent, port), httpx.AsyncClient(base_url=base, trust_env=False) as http:
         shop = StripeShop("https://shop.example/", "pk_test_x")
-        gateway = StripeGateway(StripeApi(StripeAccess(KEY, 5.0, api_base=base + "/")), shop, PRICING)
+        gateway = StripeGateway(StripeApi(StripeConnection(StripeAccess(KEY, 5.0, api_base=base + "/"))), shop, PRICING)
         yield World(gateway, http, webhooks, clock, events)
         await gateway.close()
         await webhooks.close()
@@ -289,7 +290,7 @@ async def test_silence_is_waited_out_or_told(world: World) -> None:
 
 
 async def test_nobody_there_is_told_within_the_time(world: World) -> None:
-    api = StripeApi(StripeAccess(KEY, 0.2, api_base=f"http://127.0.0.1:{free_port()}"))
+    api = StripeApi(StripeConnection(StripeAccess(KEY, 0.2, api_base=f"http://127.0.0.1:{free_port()}")))
     gateway = StripeGateway(api, StripeShop("https://shop.example"), PRICING)
     with pytest.raises(GatewayAway) as away:
         await gateway.initiate(REQUEST, await gateway.quote(REQUEST, world.clock.now()))
@@ -299,7 +300,7 @@ async def test_nobody_there_is_told_within_the_time(world: World) -> None:
 
 async def test_a_refused_key_is_no_answer_and_not_repeated_to_anybody(world: World) -> None:
     secret = "sk_live_verysecret"
-    api = StripeApi(StripeAccess(secret, 5.0, api_base=str(world.http.base_url)))
+    api = StripeApi(StripeConnection(StripeAccess(secret, 5.0, api_base=str(world.http.base_url))))
     gateway = StripeGateway(api, StripeShop("https://shop.example"), PRICING)
     with pytest.raises(GatewayAway, match="refuses our key") as away:
         await gateway.status(AskedPayment("p-1", "REF1", "alice", "pi_1", "USD/2", 2500))

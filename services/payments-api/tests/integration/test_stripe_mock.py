@@ -16,7 +16,8 @@ import pytest_asyncio
 
 from payments_api.adapters.gateways import stripe_wire as wire
 from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import StripeAccess, StripeApi
+from payments_api.adapters.gateways.stripe_api import StripeApi
+from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
 from payments_api.application.gateways import AskedPayment, GatewayRefused, PayRequest, RefundRequest
 from payments_api.domain.quotes import Pricing, Quote, Terms
 
@@ -44,7 +45,7 @@ def quote() -> Quote:
 @pytest_asyncio.fixture
 async def api() -> AsyncIterator[StripeApi]:
     async with running(stripe_mock()) as url:
-        opened = StripeApi(StripeAccess("sk_test_123", 10.0, api_base=url))
+        opened = StripeApi(StripeConnection(StripeAccess("sk_test_123", 10.0, api_base=url)))
         yield opened
         await opened.close()
 

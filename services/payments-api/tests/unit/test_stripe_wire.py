@@ -13,11 +13,12 @@ import stripe as library
 from chassis.errors import InvalidField
 from payments_api.adapters.gateways import stripe_wire as wire
 from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import (
+from payments_api.adapters.gateways.stripe_api import StripeApi
+from payments_api.adapters.gateways.stripe_connection import (
     PINNED_API_VERSION,
     KeyUsedOtherwise,
     StripeAccess,
-    StripeApi,
+    StripeConnection,
     in_our_words,
 )
 from payments_api.application.gateways import GatewayAway, GatewayRefused, PayRequest, Rate, RefundRequest
@@ -42,7 +43,7 @@ class FixedRates:
 def gateway(
     rates: FixedRates | None = None, currencies: tuple[str, ...] = ("EUR", "JPY", "ISK", "KWD")
 ) -> StripeGateway:
-    api = StripeApi(StripeAccess(SECRET, 5.0, api_base="http://127.0.0.1:9"))
+    api = StripeApi(StripeConnection(StripeAccess(SECRET, 5.0, api_base="http://127.0.0.1:9")))
     shop = StripeShop(SHOP, "pk_test_x", currencies)
     return StripeGateway(api, shop, PRICING, rates=rates)
 

@@ -13,7 +13,8 @@ from payments_api.adapters.catalogue import Catalogue
 from payments_api.adapters.gateways.bank import BankAccount, BankGateway
 from payments_api.adapters.gateways.demo import DemoGateway
 from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import StripeAccess, StripeApi
+from payments_api.adapters.gateways.stripe_api import StripeApi
+from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
 from payments_api.application.gateways import Gateway
 from payments_api.bootstrap.clickpesa import clickpesa_api, clickpesa_gateway
 from payments_api.bootstrap.crypto import crypto_gateway
@@ -54,7 +55,7 @@ def stripe_gateway(settings: PaymentsApiSettings, pricing: Pricing) -> StripeGat
     secret = SIMULATED_STRIPE_KEY if key is None else key.get_secret_value()
     access = StripeAccess(secret, settings.gateway_timeout_s, settings.stripe_api_version, base)
     shop = StripeShop(str(settings.frontend_url), settings.stripe_publishable_key)
-    return StripeGateway(StripeApi(access), shop, pricing, is_demo=is_demo)
+    return StripeGateway(StripeApi(StripeConnection(access)), shop, pricing, is_demo=is_demo)
 
 
 def bank_gateway(settings: PaymentsApiSettings, pricing: Pricing) -> BankGateway | None:

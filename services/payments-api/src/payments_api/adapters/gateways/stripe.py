@@ -18,7 +18,8 @@ from chassis.errors import InvalidField
 from contracts.amounts import Asset, format_units
 from payments_api.adapters.gateways import stripe_observing as observing
 from payments_api.adapters.gateways import stripe_wire as wire
-from payments_api.adapters.gateways.stripe_api import KeyUsedOtherwise, StripeApi
+from payments_api.adapters.gateways.stripe_api import StripeApi
+from payments_api.adapters.gateways.stripe_connection import KeyUsedOtherwise
 from payments_api.application.gateways import (
     AskedPayment,
     CannotRefund,

@@ -1,166 +1,59 @@
-"""Calls to Stripe's API by its official library, with a bound on time and errors in the words of our port.
-
-StripeError
-├── CardError, InvalidRequestError          GatewayRefused, with Stripe's own codes
-├── RateLimitError, APIConnectionError,
-│   APIError, IdempotencyError              GatewayAway: it may pass
-└── AuthenticationError, PermissionError    GatewayAway: only an operator can help; logged
-
-No message of ours holds a key, and none of Stripe's is passed on unread.
-"""
+"""The calls to Stripe that payments are made, asked for and sent back by. Errors are those of ``stripe_connection``."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import stripe
-import structlog
+from payments_api.adapters.gateways.stripe_connection import StripeConnection, rows
 
-from payments_api.adapters.gateways.stripe_transport import HttpxTransport
-from payments_api.application.gateways import GatewayAway, GatewayRefused
-
-NAME = "stripe"
-PINNED_API_VERSION = "2026-10-28.endive"
-RETRIES = 2
 PAGE_MAX_ROWS = 100
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SETTLED = ("latest_charge.balance_transaction",)
 SESSION_SETTLED = tuple(f"payment_intent.{field}" for field in SETTLED)
-_KEY = re.compile(r"\b(?:sk|rk|whsec)_[A-Za-z0-9_*]+")
-
-log = structlog.get_logger(__name__)
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class StripeAccess:
-    """How to reach Stripe. ``api_base`` is a local server that stands in for it; ``timeout_s`` bounds one call with all
-    its repeats."""
-
-    secret_key: str
-    timeout_s: float
-    api_version: str | None = None
-    api_base: str | None = None
-
-    def __repr__(self) -> str:
-        """Without the key."""
-        return f"StripeAccess(api_base={self.api_base!r}, api_version={self.api_version!r})"
 
 
 class StripeApi:
-    """The calls that we make; objects come as plain dicts. ``close`` it at the end."""
+    """Objects come as plain dicts. ``close`` it at the end."""
 
-    def __init__(self, access: StripeAccess) -> None:
-        base = access.api_base.rstrip("/") if access.api_base else None
-        is_local = base is not None and urlsplit(base).hostname in LOOPBACK
-        # A proxy of the environment is no way to this very machine.
-        self._http = HttpxTransport(access.timeout_s, trust_env=not is_local)
-        self._timeout_s = access.timeout_s
-        client = stripe.StripeClient(
-            access.secret_key,
-            http_client=self._http,
-            max_network_retries=RETRIES,
-            stripe_version=access.api_version or PINNED_API_VERSION,
-            base_addresses={"api": base} if base else {},
-        )
-        self._v1 = client.v1
+    def __init__(self, connection: StripeConnection) -> None:
+        self._stripe = connection
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._http.close_async()
+        await self._stripe.close()
 
     async def create_session(self, parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
         """Raises GatewayRefused, GatewayAway, KeyUsedOtherwise."""
-        return await self._write(self._v1.checkout.sessions.create_async, parameters, key)
+        return await self._stripe.write(self._stripe.v1.checkout.sessions.create_async, parameters, key)
 
     async def create_intent(self, parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
         """Raises GatewayRefused, GatewayAway, KeyUsedOtherwise."""
-        return await self._write(self._v1.payment_intents.create_async, parameters, key)
+        return await self._stripe.write(self._stripe.v1.payment_intents.create_async, parameters, key)
 
     async def create_refund(self, parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
         """Raises GatewayRefused, GatewayAway, KeyUsedOtherwise."""
-        return await self._write(self._v1.refunds.create_async, parameters, key)
+        return await self._stripe.write(self._stripe.v1.refunds.create_async, parameters, key)
 
     async def intent(self, intent_id: str) -> dict[str, Any] | None:
         """With its charge and what that brought to our balance; None when Stripe knows none. Raises GatewayAway."""
         expand: Any = {"expand": list(SETTLED)}
-        return await self._known(self._v1.payment_intents.retrieve_async(intent_id, expand))
+        return await self._stripe.known(self._stripe.v1.payment_intents.retrieve_async(intent_id, expand))
 
     async def session(self, session_id: str) -> dict[str, Any] | None:
         """With its intent, and that as ``intent`` has it; None when Stripe knows none. Raises GatewayAway."""
         expand: Any = {"expand": ["payment_intent", *SESSION_SETTLED]}
-        return await self._known(self._v1.checkout.sessions.retrieve_async(session_id, expand))
+        return await self._stripe.known(self._stripe.v1.checkout.sessions.retrieve_async(session_id, expand))
 
     async def refunds_of(self, payment_id: str) -> Sequence[dict[str, Any]]:
         """The latest PAGE_MAX_ROWS refunds of a payment, newest first. Raises GatewayAway."""
         query: Any = {_filter(payment_id): payment_id, "limit": PAGE_MAX_ROWS, "expand": ["data.balance_transaction"]}
-        return _rows(await self._called(self._v1.refunds.list_async(query)))
+        return rows(await self._stripe.called(self._stripe.v1.refunds.list_async(query)))
 
     async def disputes_of(self, payment_id: str) -> Sequence[dict[str, Any]]:
         """The disputes about a payment. Raises GatewayAway."""
         query: Any = {_filter(payment_id): payment_id, "limit": PAGE_MAX_ROWS}
-        return _rows(await self._called(self._v1.disputes.list_async(query)))
-
-    async def _write(
-        self, create: Callable[..., Awaitable[Any]], parameters: Mapping[str, Any], key: str
-    ) -> dict[str, Any]:
-        return _plain(await self._called(create(dict(parameters), {"idempotency_key": key})))
-
-    async def _known(self, call: Awaitable[Any]) -> dict[str, Any] | None:
-        try:
-            return _plain(await self._called(call))
-        except GatewayRefused as refused:
-            if refused.extra.get("error_code") == "resource_missing":
-                return None
-            raise GatewayAway(NAME, refused.code) from refused
-
-    async def _called(self, call: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await call
-        except TimeoutError:
-            raise GatewayAway(NAME, f"not within {self._timeout_s} s") from None
-        except stripe.StripeError as error:
-            # Without the cause: the library's errors hold whole answers.
-            raise in_our_words(error) from None
-
-
-class KeyUsedOtherwise(GatewayAway):
-    """The idempotency key stands for a request with other parameters."""
-
-
-def in_our_words(error: stripe.StripeError) -> Exception:
-    """The error of our port that stands for one of the library's."""
-    if isinstance(error, stripe.CardError | stripe.InvalidRequestError):
-        return _refused(error)
-    if isinstance(error, stripe.IdempotencyError):
-        return KeyUsedOtherwise(NAME, "the idempotency key was used for another request")
-    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        log.error("stripe_refuses_our_key", status=error.http_status, request_id=error.request_id)
-        return GatewayAway(NAME, "it refuses our key")
-    return GatewayAway(NAME, f"{type(error).__name__} {error.http_status or ''}".strip())
-
-
-def _refused(error: stripe.CardError | stripe.InvalidRequestError) -> GatewayRefused:
-    decline = getattr(error.error, "decline_code", None)
-    said = {"error_code": error.code, "decline_code": decline, "param": error.param}
-    title = _KEY.sub("…", error.user_message or "Stripe refused")
-    return GatewayRefused("gateway_refused", title, extra={key: value for key, value in said.items() if value})
+        return rows(await self._stripe.called(self._stripe.v1.disputes.list_async(query)))
 
 
 def _filter(payment_id: str) -> str:
     return "payment_intent" if payment_id.startswith("pi_") else "charge"
-
-
-def _rows(page: stripe.ListObject[Any]) -> Sequence[dict[str, Any]]:
-    return [_plain(row) for row in page.data]
-
-
-def _plain(made: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = made.to_dict()
-    return plain
