@@ -166,10 +166,10 @@ def kafka_stack(plain_kafka: None, new_stack: Callable[..., LaunchedStack]) -> L
 
 @pytest.fixture(scope="session")
 def gateways_stack(new_stack: Callable[..., LaunchedStack]) -> LaunchedStack:
-    """One that asks gateways about open payments at once."""
-    return running(
-        new_stack(BUS="postgresql", FOLLOW_AFTER_S="1", FOLLOW_EVERY_S="1", ADMIN_TOKEN=ADMIN_TOKEN, **BANK_ACCOUNT)
-    )
+    """One that asks gateways about open payments at once, and sells for yen, too."""
+    asks_at_once = {"FOLLOW_AFTER_S": "1", "FOLLOW_EVERY_S": "1"}
+    yen = {"STRIPE_CURRENCIES": "JPY", "FIXED_RATES": "JPY=0.0065"}
+    return running(new_stack(BUS="postgresql", ADMIN_TOKEN=ADMIN_TOKEN, **asks_at_once, **yen, **BANK_ACCOUNT))
 
 
 @pytest.fixture(scope="session")

@@ -49,10 +49,12 @@ class Manifests:
         }
 
     def pods(self) -> Iterator[tuple[str, Object]]:
-        """(name of the Deployment or Job, its pod template)."""
+        """(name of the Deployment, Job or CronJob, its pod template)."""
         for kind in ("Deployment", "Job"):
             for name, found in self.of(kind).items():
                 yield name, found["spec"]["template"]
+        for name, found in self.of("CronJob").items():
+            yield name, found["spec"]["jobTemplate"]["spec"]["template"]
 
     def secret(self, name: str) -> Mapping[str, str]:
         """What External Secrets writes into the Secret: key → template."""

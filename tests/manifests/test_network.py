@@ -20,6 +20,7 @@ ANYWHERE_OUTSIDE = "the internet"
 INTERFACE = "the Kubernetes interface"
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
 
+RECONCILE = "gateway-ingest-reconcile"
 Arrow = tuple[str, str, int]
 
 
@@ -59,6 +60,8 @@ def arrows(overlay: str) -> set[Arrow]:
         ("the ingress controller", "gateway-ingest", 8001),
         ("payments-api", "gateway-ingest", 8001),
         ("payments-api", "ledger", 8002),
+        (RECONCILE, "ledger", 8002),
+        (RECONCILE, "postgres", 5432),
         ("keda", "kafka", 9093),
         ("monitoring", "postgres", 9187),
     }
@@ -74,8 +77,9 @@ def arrows(overlay: str) -> set[Arrow]:
 
 
 def production_arrows() -> set[Arrow]:
-    leaving = ("deployments", "payments-api", "gateway-ingest", "postgres")
+    leaving = ("deployments", "payments-api", "gateway-ingest", RECONCILE, "postgres")
     outside = {(who, ANYWHERE_OUTSIDE, 443) for who in leaving}
+    outside |= {("payments-api", ANYWHERE_OUTSIDE, port) for port in (587, 465)}
     return outside | {("kafka", INTERFACE, 443), ("kafka", INTERFACE, 6443)}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from chassis.settings import load
 from contracts.topics import PARTITIONS
@@ -18,6 +19,32 @@ pytestmark = pytest.mark.manifests
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("gateway-ingest", "ledger", "deployments", "payments-api")
 TEMPLATE = re.compile(r"\{\{ *\.(\w+)( *\| *urlquery)? *\}\}")
+OPTIONAL = re.compile(r'\{\{ index \. "(\w+)" \}\}')
+"""What may be missing in the store: ``index`` makes it empty, where a field that is missing is an error."""
+SWITCHES = {
+    "payments-api": {
+        "CLICKPESA_CLIENT_ID": "client",
+        "CLICKPESA_API_SECRET": "key",
+        "CLICKPESA_WEBHOOK_SECRET": "CHKexample",
+        "BANK_NAME": "Bank of Examples",
+        "BANK_ACCOUNT_NAME": "Gridledger Ltd",
+        "BANK_ACCOUNT_NUMBER": "DE02120300000000202051",
+        "BANK_SWIFT_CODE": "BYLADEM1001",
+        "CRYPTO_EVM_XPUB": "xpub6DCoCpSuQZB2jawqnGMEPS63ePKWkwWPH4TU45Q7LPXWuNd8TMtVxRrgjtEshuqpK3mdhaWHPFsBngh5GFZa"
+        "M6si3yZdUsT8ddYM3PwnATt",
+        "CRYPTO_NETWORKS": "ethereum",
+        "SMTP_HOST": "mail.example.com",
+        "SMTP_USER": "gridledger",
+        "SMTP_PASSWORD": "example",
+        "MAIL_FROM": "Gridledger <billing@example.com>",
+    },
+    "gateway-ingest": {
+        "CLICKPESA_CLIENT_ID": "client",
+        "CLICKPESA_API_SECRET": "key",
+        "CRYPTO_ETHEREUM_RPC_URL": "https://user:password@node.example.com",
+    },
+}
+"""Service → what an operator writes into the store, to switch gateways and mail on."""
 CA_FILES = {
     "/etc/gridledger/kafka/ca.crt": "gridledger-cluster-ca-cert",
     "/etc/gridledger/postgres/ca.crt": "postgres-ca",
@@ -30,12 +57,14 @@ def told(manifests: Any, service: str) -> list[dict[str, str]]:
     return [manifests.environment(pods[service]), manifests.environment(pods[f"{service}-migration"])]
 
 
-def filled_in(environment: Mapping[str, str]) -> dict[str, str]:
-    """With something in the place of every secret."""
+def filled_in(environment: Mapping[str, str], optional: Mapping[str, str] | None = None) -> dict[str, str]:
+    """With something in the place of every secret; of those that may be missing, only ``optional``."""
+    stored = {name.lower(): value for name, value in (optional or {}).items()}
     example = {"raw_event_key": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
+    known = {name: OPTIONAL.sub(lambda found: stored.get(found[1], ""), value) for name, value in environment.items()}
     return {
         name: TEMPLATE.sub(lambda found: example.get(found[1], f"example-{found[1]}"), value)
-        for name, value in environment.items()
+        for name, value in known.items()
     }
 
 
@@ -66,6 +95,34 @@ def test_the_service_takes_what_it_is_told(
         settings = load(settings_of(service))
         assert settings.host == "0.0.0.0"  # noqa: S104 - other pods must reach it
         assert settings.log_format == "json"
+
+
+@pytest.mark.parametrize("service", SWITCHES)
+def test_gateways_and_mail_are_switched_on_by_the_store_alone(
+    manifests: Any, service: str, settings_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = told(manifests, service)[0]
+    assert {name for name, value in serving.items() if OPTIONAL.fullmatch(value)} >= set(SWITCHES[service])
+    for name, value in serving.items():
+        optional = OPTIONAL.fullmatch(value)
+        assert optional is None or optional[1] == name.lower()
+    for name, value in filled_in(serving, SWITCHES[service]).items():
+        monkeypatch.setenv(name, value)
+    settings = load(settings_of(service))
+    for name, value in SWITCHES[service].items():
+        taken = getattr(settings, name.lower())
+        assert value == (taken.get_secret_value() if isinstance(taken, SecretStr) else taken)
+
+
+def test_nothing_of_a_gateway_is_on_before_the_store_has_it(
+    manifests: Any, settings_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for service, switches in SWITCHES.items():
+        for name, value in filled_in(told(manifests, service)[0]).items():
+            monkeypatch.setenv(name, value)
+        settings = load(settings_of(service))
+        off = {name: getattr(settings, name.lower()) for name in switches}
+        assert {name for name, value in off.items() if value not in (None, "")} == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -103,8 +160,8 @@ def test_files_that_settings_name_are_mounted(manifests: Any) -> None:
             if "secret" in volume
         }
         for file, secret in CA_FILES.items():
-            # A migration needs no bus: it is told of it only because the settings are one class.
-            if file in named and not (name.endswith("-migration") and "kafka" in file):
+            # Neither needs a bus: they are told of it only because the settings are one class.
+            if file in named and not (name.endswith(("-migration", "-reconcile")) and "kafka" in file):
                 assert secrets[mounts[str(Path(file).parent)]] == secret, name
 
 
@@ -160,6 +217,12 @@ def test_the_dev_store_holds_every_key_that_is_asked_for(dev: Any) -> None:
 
 def test_nobody_pays_with_play_money_in_production(production: Any) -> None:
     assert not re.search(r"DEMO|fake:|dev-only", production.text)
+
+
+def test_payers_of_production_come_back_to_the_site(production: Any) -> None:
+    site = told(production, "payments-api")[0]["FRONTEND_URL"]
+    hosts = {rule["host"] for door in production.of("Ingress").values() for rule in door["spec"]["rules"]}
+    assert site in {f"https://{host}/" for host in hosts}
 
 
 def test_production_names_no_place_that_was_left_open(production: Any) -> None:

@@ -24,7 +24,13 @@ SERVICES: dict[str, type[ServiceSettings]] = {
 OURS = [*SERVICES, "grid-simulator", "demo-gateway"]
 ONCE = ["topics", *(f"migrate-{service}" for service in SERVICES)]
 PLAIN = {*SERVICES, *ONCE, "grid-simulator", "postgres", "kafka"}
-VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+):-(?P<default>[^}]*)\}")
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+):?-(?P<default>[^}]*)\}")
+SET_UP = ("payments-api", "gateway-ingest")
+"""The services that gateways, rates and mail are set up at."""
+GIVEN = {"HOST", "PORT", "MARKETPLACE_CONFIG", "MIGRATION_DATABASE_URL"}
+"""By the image, or to the migration alone."""
+OF_THE_LAUNCHER = {"BANK_DEMO_URL", "CRYPTO_DEMO_URL"}
+"""Pages that need tokens which the demo gateway's container is not given."""
 
 
 @cache
@@ -67,6 +73,36 @@ def test_a_service_is_told_what_it_knows_and_all_that_it_needs(service: str, mon
     for name, value in {**told, **by_image(service)}.items():
         monkeypatch.setenv(name, value)
     assert SERVICES[service]().host == "0.0.0.0"  # noqa: S104 - a container's
+
+
+@pytest.mark.parametrize("service", SET_UP)
+def test_every_setting_reaches_its_service_by_its_own_name(service: str) -> None:
+    told = process(service)["environment"]
+    needed = {name.upper() for name in SERVICES[service].model_fields} - GIVEN - OF_THE_LAUNCHER
+    assert needed - set(told) == set()
+    named = {name: VARIABLE.fullmatch(str(told[name])) for name in needed}
+    assert [name for name, variable in named.items() if variable is not None and variable["name"] != name] == []
+    # What is made of something else: where the other containers are, and how a browser reaches one.
+    made = {"DATABASE_URL", "BUS_URL", "LEDGER_URL", "GATEWAY_INGEST_URL", "DEMO_GATEWAY_URL"}
+    assert {name for name, variable in named.items() if variable is None} == made & needed
+
+
+@pytest.mark.parametrize("service", SET_UP)
+def test_a_gateway_has_no_setting_that_nobody_made(service: str) -> None:
+    """An empty variable counts as not set: what is offered without settings is offered in demo mode only."""
+    by_itself = {"STRIPE_WEBHOOK_SECRET", "SMTP_HOST", "SMTP_PORT", "SMTP_TLS"}
+    of_gateways = ("STRIPE_", "CLICKPESA_", "BANK_", "CRYPTO_", "SMTP_", "RATE_", "FIXED_RATES", "ADMIN_TOKEN")
+    told = {name: value for name, value in environment(service).items() if name.startswith(of_gateways)}
+    assert len(told) > 15
+    assert {name: value for name, value in told.items() if value and name not in by_itself} == {}
+
+
+def test_mail_goes_to_mailpit_unless_another_server_is_named() -> None:
+    told = environment("payments-api")
+    assert told["SMTP_HOST"] in composition()["services"]
+    assert (told["SMTP_HOST"], told["SMTP_PORT"], told["SMTP_TLS"]) == ("mailpit", "1025", "none")
+    # An empty SMTP_HOST is a wish: no mail.
+    assert process("payments-api")["environment"]["SMTP_HOST"] == "${SMTP_HOST-mailpit}"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -122,7 +158,10 @@ def test_every_secret_can_be_set_and_says_what_it_is() -> None:
     assert len(settable) > 20
     assert len(re.findall(r"development[-_]only", VARIABLE.sub("", text))) == 0
     secret = {match["name"]: match["default"] for match in VARIABLE.finditer(text) if is_secret(match["name"])}
-    assert [name for name, default in secret.items() if "development" not in default and name != "RAW_EVENT_KEY"] == []
+    told = {name: default for name, default in secret.items() if default and name != "RAW_EVENT_KEY"}
+    assert [name for name, default in told.items() if "development" not in default] == []
+    # What opens a door to somebody else's house has no default at all.
+    assert {"STRIPE_SECRET_KEY", "CLICKPESA_API_SECRET", "SMTP_PASSWORD", "ADMIN_TOKEN"} <= set(secret) - set(told)
 
 
 def is_secret(variable: str) -> bool:

@@ -6,8 +6,10 @@ On the whole running stack and a real Ethereum node; after each test the books b
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -136,6 +138,34 @@ async def test_a_token_pays_and_one_that_only_looks_like_it_does_not(payer: Coin
     assert shown["received"] == payment["price"]
     await payer.person.balance_becomes("25.00")
     assert await unallocated(payer.person, "crypto") == before
+
+
+@pytest.mark.asyncio
+async def test_coins_that_come_too_late_are_credited_by_their_worth(payer: CoinsPayer) -> None:
+    """Told as the watcher tells it, of a block after the price's end: half of the coins, a payment of its own."""
+    payment = await payer.begins()
+    units = payment_units(payment) // 2
+    payment_id = f"ethereum.0x{secrets.token_hex(32)}.0"
+    late = datetime.fromisoformat(payment["expires_at"]) + timedelta(seconds=1)
+    deposit = {
+        "gateway": "crypto",
+        "name": f"{payment_id}.confirmed",
+        "at": late.isoformat(),
+        "observed": {
+            "kind": "confirmed",
+            "payment_id": payment_id,
+            "received": {"units": units, "asset": "ETH/18"},
+            "reference": payment["reference"],
+        },
+    }
+    url = f"{payer.person.stack.url('gateway-ingest')}/v1/observations"
+    told = await payer.person.http.post(url, json={"observations": [deposit]}, headers=payer.person.operator)
+    assert told.status_code == 200, told.text
+
+    await payer.person.balance_becomes("12.50", PATIENCE_S)
+    booked = await payer.person.ledger(f"/payments/crypto/{payment_id}")
+    assert (booked["user_id"], booked["credits"]) == (payer.person.user_id, "12.50")
+    await payer.sees(payment, credited=Decimal("12.50"), received=payment["price"] / 2)
 
 
 @pytest.mark.asyncio

@@ -1,4 +1,4 @@
-"""``python -m deployments serve|api|worker|migrate``.
+"""``python -m deployments serve|api|worker|migrate|dead-letters``.
 
 ``serve`` is ``api`` (HTTP) and ``worker`` (consumer, grid worker, relays) in one process.
 """
@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from chassis import starting
+from chassis.dead_letters_command import NAME as DEAD_LETTERS
+from chassis.dead_letters_command import run_dead_letters
 from chassis.http import serve_http
 from chassis.inbox import run_inbox_pruning
 from chassis.logging import configure_logging
@@ -55,9 +57,11 @@ COMMANDS: Mapping[str, Callable[[], Awaitable[int]]] = {
 
 async def command(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; answers the exit code."""
+    if arguments[:1] == [DEAD_LETTERS]:
+        return await run_dead_letters(DeploymentsSettings, arguments[1:])
     chosen = COMMANDS.get(arguments[0]) if len(arguments) == 1 else None
     if chosen is None:
-        print(f"usage: python -m deployments {'|'.join(COMMANDS)}", file=sys.stderr)
+        print(f"usage: python -m deployments {'|'.join([*COMMANDS, DEAD_LETTERS])}", file=sys.stderr)
         return EXIT_USAGE
     return await chosen()
 

@@ -1,4 +1,4 @@
-"""``python -m gateway_ingest serve | api | worker | migrate | quarantine | event``.
+"""``python -m gateway_ingest serve | api | worker | migrate | quarantine | event | reconcile | dead-letters``.
 
 serve is api and worker in one process: webhooks are heard, the outbox is published, chains are watched.
 """
@@ -10,6 +10,8 @@ import sys
 
 from chassis import runtime
 from chassis.bus import Bus
+from chassis.dead_letters_command import NAME as DEAD_LETTERS
+from chassis.dead_letters_command import run_dead_letters
 from chassis.errors import OperationalError
 from chassis.http import serve_http
 from chassis.inbox import run_inbox_pruning
@@ -19,7 +21,7 @@ from chassis.settings import load
 from chassis.starting import migrate_database
 from contracts.topics import PARTITIONS
 from gateway_ingest.bootstrap import MIGRATIONS, Service, build
-from gateway_ingest.entrypoints import commands
+from gateway_ingest.entrypoints import commands, reconcile_command
 from gateway_ingest.entrypoints.bus.handlers import make_consumer
 from gateway_ingest.entrypoints.http.app import create
 from gateway_ingest.settings import IngestSettings
@@ -28,7 +30,9 @@ RUNNING = ("serve", "api", "worker")
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="gateway_ingest", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="gateway_ingest", description=__doc__, epilog=f"See {DEAD_LETTERS} --help, too."
+    )
     modes = parser.add_subparsers(dest="mode", required=True)
     modes.add_parser("serve", help="hear webhooks and publish what was paid")
     modes.add_parser("api", help="only hear webhooks")
@@ -39,10 +43,20 @@ def _arguments() -> argparse.Namespace:
     event = modes.add_parser("event", help="show one event as it came, decrypted")
     event.add_argument("gateway")
     event.add_argument("event_id")
+    reconcile = modes.add_parser("reconcile", help="compare a gateway's own list with the ledger")
+    reconcile_command.add_arguments(reconcile)
     return parser.parse_args()
 
 
+async def _command() -> int:
+    if sys.argv[1:2] == [DEAD_LETTERS]:
+        return await run_dead_letters(IngestSettings, sys.argv[2:])
+    return await _main(_arguments())
+
+
 async def _main(arguments: argparse.Namespace) -> int:
+    if arguments.mode == "reconcile":
+        return await reconcile_command.run(arguments)
     settings = load(IngestSettings)
     # What commands print is for programs; log lines would be in between.
     configure_logging(settings.service, settings.log_format, stream=None if arguments.mode in RUNNING else sys.stderr)
@@ -98,4 +112,4 @@ def _background(service: Service) -> dict[str, Task]:
 
 
 if __name__ == "__main__":
-    sys.exit(runtime.main(_main(_arguments())))
+    sys.exit(runtime.main(_command()))

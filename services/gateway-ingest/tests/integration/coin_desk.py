@@ -56,7 +56,7 @@ class CoinDesk:
             price=Money.of(more.get("price", 1_000), asset),
             credits=Money.of(2_500, "TFC/2"),
             bonus=Money.of(0, "TFC/2"),
-            expires_at=datetime.now(UTC) + timedelta(minutes=15),
+            expires_at=more.get("expires_at", datetime.now(UTC) + timedelta(minutes=15)),
             deposit=deposit,
         )
         await self.publish(message)

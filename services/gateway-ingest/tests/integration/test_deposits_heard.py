@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -58,6 +59,15 @@ async def test_what_cannot_be_watched_is_parked(
         await desk.begin(*begun)
         assert await desk.parked() == [reason]
         assert await desk.owner.fetchval("SELECT count(*) FROM watched_addresses") == 0
+
+
+@pytest.mark.asyncio
+async def test_a_time_at_the_end_of_the_calendar_is_parked(ingest_database: DatabaseAccess) -> None:
+    async with open_desk(ingest_database) as desk:
+        await desk.begin("bitcoin", BECH32, "BTC/8", expires_at=datetime.max.replace(tzinfo=UTC))
+        assert await desk.parked() == ["bad-time"]
+        await desk.begin("bitcoin", BECH32, "BTC/8")
+        assert await desk.owner.fetchval("SELECT count(*) FROM watched_addresses") == 1
 
 
 @pytest.mark.asyncio

@@ -83,11 +83,22 @@ async def test_every_kind_becomes_a_message(open_gateway: Any, observed: dict[st
     assert (message["gateway"], message["gateway_payment_id"]) == ("stripe", "p")
 
 
+@pytest.mark.asyncio
+async def test_blocks_are_passed_on(open_gateway: Any) -> None:
+    blocks = {"confirmations": 2, "confirmations_required": 6}
+    observed = {"kind": "pending", "payment_id": "bitcoin.tx.0", "state": "unconfirmed", **blocks}
+    async with open_gateway() as gateway:
+        assert (await tell(gateway, {"gateway": "crypto", "name": "n", "observed": observed})).status_code == 200
+        (message,) = await gateway.outgoing()
+    assert blocks.items() <= message.items()
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"gateway": "Stripe!"}, "gateway"),
         ({"name": "a:b"}, "name"),
+        ({"at": "2026-01-02T03:04:05"}, "at"),
         ({"observed": PAID["observed"] | {"payment_id": "a:b"}}, "payment_id"),
         ({"observed": PAID["observed"] | {"received": {"units": 1.5, "asset": "USD/2"}}}, "units"),
         ({"observed": PAID["observed"] | {"received": {"units": 1, "asset": "dollars"}}}, "asset"),

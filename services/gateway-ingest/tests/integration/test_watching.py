@@ -15,7 +15,7 @@ from chassis.errors import OperationalError
 from chassis.postgres import open_pool
 from chassis.runtime import StopSignal
 from embedded.provisioning import DatabaseAccess
-from gateway_ingest.adapters.deposit_rows import PostgresDepositStore
+from gateway_ingest.adapters.deposit_rows import BLOCKS_KEPT, PostgresDepositStore
 from gateway_ingest.application.watching_ports import ChainMoved, Change, NotOurTurn, Pool, Scanned
 from gateway_ingest.domain.facts import Reading
 
@@ -108,6 +108,57 @@ async def test_another_amount_in_another_branch_is_another_payment(watching: Wat
     assert told[0] == f"t1.0 fork.{lost_in.hash} succeeded 5000"
     assert [words for words in told[1:] if not words.endswith("confirmed 7000")] == []
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("hours", [5, 24 * 7])
+@pytest.mark.asyncio
+async def test_what_was_paid_hours_before_we_heard_of_it_is_found(watching: Watching, hours: int) -> None:
+    """The service was away, people were told of addresses meanwhile, and the chain went on."""
+    await watching.look()
+    await hours_pass(watching, 24)
+    watching.chain.mine()
+    await watching.look()
+    await hours_pass(watching, hours)
+    watching.chain.mine(coins("t1"))
+    for _ in range(BLOCKS_KEPT + 5):
+        watching.chain.mine()
+    assert await watching.look() == [], "nobody is awaited: it goes to the last block at once"
+    await watching.watch(told_at=datetime.now(UTC) - timedelta(hours=hours - 1))
+    watching.chain.asked.clear()
+    assert await watching.look() == ["t1.0 confirmed 5000"]
+    assert min(watching.chain.asked) == 2, "from the last block that was scanned before"
+
+
+@pytest.mark.asyncio
+async def test_a_branch_that_is_gone_is_looked_at_again_for_latecomers(watching: Watching) -> None:
+    for _ in range(3):
+        watching.chain.mine()
+    await watching.look()
+    await hours_pass(watching, 1)
+    watching.chain.fork(2, [], [coins("t1")])
+    await watching.look()
+    await watching.watch(confirmations=1, told_at=datetime.now(UTC) - timedelta(minutes=30))
+    assert await watching.look() == ["t1.0 confirmed 5000"]
+
+
+async def hours_pass(watching: Watching, hours: int) -> None:
+    """What is remembered is so much older now."""
+    past = timedelta(hours=hours)
+    await watching.owner.execute("UPDATE chain_blocks SET scanned_at = scanned_at - $1::interval", past)
+    await watching.owner.execute("UPDATE chain_marks SET marked_at = marked_at - $1::interval", past)
+    await watching.owner.execute("UPDATE chain_marks SET period = period - $1::interval", past)
+
+
+@pytest.mark.asyncio
+async def test_a_fork_below_all_that_is_remembered_is_gone_on_from(watching: Watching) -> None:
+    for _ in range(30):
+        watching.chain.mine()
+    await watching.look()
+    await watching.watch(confirmations=1)
+    lost_in = watching.chain.mine(coins("t1"))
+    assert await watching.look() == ["t1.0 confirmed 5000"]
+    watching.chain.fork(28, *([] for _ in range(28)), [coins("t2")])
+    assert await watching.look() == [f"t1.0 fork.{lost_in.hash} succeeded 5000", "t2.0 confirmed 5000"]
 
 
 @pytest.mark.asyncio

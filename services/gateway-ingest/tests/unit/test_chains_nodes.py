@@ -103,6 +103,19 @@ async def test_a_node_that_refuses_a_single_block_is_an_error_and_no_empty_block
         await Node(range_max=0).chain().scan(1, 2, [OURS])
 
 
+@pytest.mark.parametrize("watched", [1, 1_000, 100_000])
+@pytest.mark.asyncio
+async def test_however_many_are_watched_a_node_is_asked_a_few_times(watched: int) -> None:
+    def to_us_in_odd_blocks(number: int) -> dict[str, Any]:
+        topics = [TRANSFER_TOPIC, padded("0x01"), *([padded(OURS if number % 2 else "0x02")] if number != 4 else ())]
+        return transfer_log(number, topics=topics)
+
+    node = Node(to_us_in_odd_blocks)
+    scanned = await node.chain().scan(1, 6, [OURS, *(f"0x{number:040x}" for number in range(10, 9 + watched))])
+    assert [len(one.transfers) for one in scanned] == [1, 0, 1, 0, 1, 0]
+    assert len(node.ranges) <= 5
+
+
 @pytest.mark.asyncio
 async def test_a_transfer_is_what_its_receipt_says() -> None:
     [scanned] = await Node().chain().scan(5, 5, [OURS])

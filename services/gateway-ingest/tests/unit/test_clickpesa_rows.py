@@ -165,3 +165,9 @@ def test_a_rate_must_be_plausible_and_young() -> None:
     for changed in refused:
         assert clickpesa.shillings_per_dollar([told | changed], NOW) is None
     assert clickpesa.shillings_per_dollar([told], NOW + timedelta(days=9)) is None
+
+
+@pytest.mark.parametrize("told", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "soon", 5, None])
+def test_a_time_that_is_none_costs_nobody_the_payment(told: Any) -> None:
+    reading = rows.reading_of("REF1", [row(createdAt=told, updatedAt=told)])
+    assert (reading.finding, reading.occurred_at) == (confirmed(), None)

@@ -69,6 +69,8 @@ EXPECTED: dict[str, Finding] = {
     "charge.dispute.closed.lost": Disputed(PAYMENT, DISPUTE, "lost", ALL, "fraudulent"),
     "charge.dispute.funds_reinstated": Disputed(PAYMENT, DISPUTE, "won", ALL, "fraudulent"),
 }
+BILLING = ("invoice.", "invoice_payment.", "customer.subscription.")
+"""Types whose shape differs between the versions: see test_stripe_invoices."""
 FEES_BESIDE = {"charge.dispute.funds_withdrawn", "charge.dispute.closed.lost", "charge.dispute.funds_reinstated"}
 
 
@@ -95,7 +97,7 @@ def test_both_shapes_say_the_same(version: str, name: str) -> None:
 def test_every_type_that_we_act_upon_was_recorded() -> None:
     kinds = {recorded(VERSIONS[0], path.stem)["type"] for path in (EVENTS / VERSIONS[0]).iterdir()}
     # charge.dispute.updated is the inquiry; every name of the table has a file.
-    assert kinds == set(stripe.HANDLED)
+    assert kinds == {kind for kind in stripe.HANDLED if not kind.startswith(BILLING)}
     for version in VERSIONS:
         assert {path.stem for path in (EVENTS / version).iterdir()} == set(EXPECTED)
 

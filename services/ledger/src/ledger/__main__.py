@@ -1,4 +1,4 @@
-"""``python -m ledger serve|api|worker|migrate|verify|rebuild [--json]``.
+"""``python -m ledger serve|api|worker|migrate|verify|rebuild|dead-letters [--json]``.
 
 ``serve`` is ``api`` (HTTP) and ``worker`` (consumer, relays, journal) in one process.
 """
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from chassis.dead_letters_command import NAME as DEAD_LETTERS
+from chassis.dead_letters_command import run_dead_letters
 from chassis.http import serve_http
 from chassis.logging import configure_logging
 from chassis.runtime import StopSignal, Task, main, run
@@ -44,7 +46,11 @@ PROCESSES: Mapping[str, Callable[[Parts], dict[str, Task]]] = {
 
 async def command(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; answers the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ledger", description="The only owner of money.")
+    if arguments[:1] == [DEAD_LETTERS]:
+        return await run_dead_letters(LedgerSettings, arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m ledger", description="The only owner of money.", epilog=f"See {DEAD_LETTERS} --help, too."
+    )
     parser.add_argument("command", choices=[*PROCESSES, "migrate", "verify", "rebuild"])
     parser.add_argument("--json", action="store_true", help="verify, rebuild: one JSON object on standard output")
     chosen = parser.parse_args(arguments)

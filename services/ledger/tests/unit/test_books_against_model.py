@@ -88,10 +88,12 @@ class Model:
         if paid.owner is not None:
             conflict = named not in (None, paid.owner) and ours is None and paid.ours is None
             return "refused" if conflict else "nothing"
-        ours = paid.ours or ours
+        brought, ours = ours, paid.ours or ours
         owner = named if ours is None else self.quotes.get(ours, {}).get("user")
         if owner is None or not self.give(paid, owner, ours):
-            return "nothing"
+            is_news = paid.ours is None and brought is not None
+            paid.ours = ours
+            return "done" if is_news else "nothing"
         paid.allocated_to = "by a message"
         return "done"
 

@@ -8,7 +8,14 @@ import pytest
 
 from ledger.domain.commands import AdjustWallet, AllocatePayment, ReversePayment
 from ledger.domain.decision import WALLET_MAX
-from ledger.domain.events import CreditsPurchased, MoneyAllocated, MoneyUnallocated, PaymentReversed, QuoteKept
+from ledger.domain.events import (
+    CreditsPurchased,
+    MoneyAllocated,
+    MoneyNamed,
+    MoneyUnallocated,
+    PaymentReversed,
+    QuoteKept,
+)
 from ledger.domain.refusals import NothingToAllocate, ReferenceConflict, WalletLimit
 
 
@@ -170,6 +177,17 @@ def test_a_second_message_that_brings_our_reference_ends_the_wait(story: Any, sa
     story.when(say.paid(by="mallory", ours="QREF1")).then_all(CreditsPurchased, MoneyAllocated)
     story.saying(user_id="alice", credits=2750, payment_reference="QREF1")
     story.when(say.paid(by="mallory")).then_nothing("repeated")
+    story.when(ReversePayment("stripe", "pi_1", 100, "USD/2")).then(PaymentReversed, payment_reference="QREF1")
+
+
+def test_our_reference_is_kept_that_a_second_message_brings_before_the_quote(story: Any, say: Any) -> None:
+    story.given(say.paid(by=None)).when(say.paid(by="mallory", ours="QREF1"))
+    story.then(MoneyNamed, payment_reference="QREF1", originator_id="payment:stripe:pi_1", originator_version=2)
+    story.when(say.paid(by=None, ours="QREF1")).then_nothing("still_unallocated")
+    story.when(say.paid(by=None, ours="QREF2")).then_nothing("still_unallocated")
+    story.when(say.paid(by="mallory")).then_nothing("still_unallocated")
+    story.given(say.quote()).when(AllocatePayment("stripe:pi_1")).then_all(CreditsPurchased, MoneyAllocated)
+    story.saying(user_id="alice", credits=2750, bonus=250, payment_reference="QREF1")
     story.when(ReversePayment("stripe", "pi_1", 100, "USD/2")).then(PaymentReversed, payment_reference="QREF1")
 
 

@@ -164,6 +164,8 @@ def test_every_kind_of_event_has_just_the_fields_of_its_class(new_story: Any, sa
         ReportRefund("stripe", "pi_2", "re_1", 80, "USD/2", "pending"),
         ReportRefund("stripe", "pi_2", "re_1", 80, "USD/2", "failed"),
         AllocatePayment("stripe:pi_2", "bob"),
+        say.paid(100, by=None, payment_id="pi_3"),
+        say.paid(100, by=None, payment_id="pi_3", ours="QREF9"),
         ReportDispute("stripe", "pi_2", "dp_1", "won", 20, "USD/2"),
         ReportDispute("stripe", "pi_2", "dp_2", "lost", 20, "USD/2"),
         ReportRefund("stripe", "pi_1", "re_1", 1, "USD/2", "pending"),

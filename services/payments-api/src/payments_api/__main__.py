@@ -1,4 +1,4 @@
-"""``python -m payments_api serve|api|worker|migrate``.
+"""``python -m payments_api serve|api|worker|migrate|dead-letters``.
 
 ``serve`` is ``api`` (HTTP and the live feed) and ``worker`` (consumer, relays, open purchases) in one process.
 """
@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from chassis import starting
+from chassis.dead_letters_command import NAME as DEAD_LETTERS
+from chassis.dead_letters_command import run_dead_letters
 from chassis.http import serve_http
 from chassis.logging import configure_logging
 from chassis.runtime import StopSignal, Task, main, run
@@ -53,9 +55,11 @@ COMMANDS: Mapping[str, Callable[[], Awaitable[int]]] = {
 
 async def command(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; answers the exit code."""
+    if arguments[:1] == [DEAD_LETTERS]:
+        return await run_dead_letters(PaymentsApiSettings, arguments[1:])
     chosen = COMMANDS.get(arguments[0]) if len(arguments) == 1 else None
     if chosen is None:
-        print(f"usage: python -m payments_api {'|'.join(COMMANDS)}", file=sys.stderr)
+        print(f"usage: python -m payments_api {'|'.join([*COMMANDS, DEAD_LETTERS])}", file=sys.stderr)
         return EXIT_USAGE
     return await chosen()
 

@@ -15,8 +15,8 @@ from chassis.errors import NotFound
 from chassis.http import ExactRouter, problem
 
 from .conftest import TOKEN, OpenShop, exact, served
+from .scripted_gateway import ADMIN
 from .stand_in_ledger import StandInLedger, make_ledger_app
-from .test_payment_lives import ADMIN
 
 
 class Unallocated:
@@ -27,6 +27,7 @@ class Unallocated:
         self.refused: set[str] = set()
         self.without_rate: set[str] = set()
         self.allocations = 0
+        self.worths: list[str | None] = []
 
     def row(self, key: str) -> dict[str, Any]:
         gateway, _, payment_id = key.partition(":")
@@ -34,8 +35,9 @@ class Unallocated:
         about = {"gateway": gateway, "gateway_payment_id": payment_id, "payment_reference": None}
         return {"payment": key, **about, **amounts, "paid_at": "2026-05-01T00:00:00+00:00"}
 
-    def allocate(self, key: str, user_id: str, name: str) -> Response:
-        if name in self.refused or key not in self.owners or key in self.without_rate:
+    def allocate(self, key: str, user_id: str, name: str, worth_usd: str | None) -> Response:
+        self.worths.append(worth_usd)
+        if name in self.refused or key not in self.owners or (key in self.without_rate and worth_usd is None):
             self.refused.add(name)
             return problem(404, "nothing_to_allocate", "No unallocated money is kept under that payment")
         if self.owners[key] not in (None, user_id):
@@ -69,7 +71,7 @@ def router_of(money: Unallocated) -> ExactRouter:
     async def allocate(
         payment: str, body: dict[str, str], key: Annotated[str, Header(alias="Idempotency-Key")]
     ) -> Response:
-        return money.allocate(payment, body["user_id"], key)
+        return money.allocate(payment, body["user_id"], key, body.get("worth_usd"))
 
     return router
 
@@ -96,8 +98,9 @@ async def office(open_shop: OpenShop) -> AsyncIterator[Any]:
         yield shop
 
 
-async def assign(office: Any, payment: str, user_id: str = "dora") -> Any:
-    return await office.http.post(f"/api/admin/unallocated/{payment}/assign", headers=ADMIN, json={"user_id": user_id})
+async def assign(office: Any, payment: str, user_id: str = "dora", **more: str) -> Any:
+    body = {"user_id": user_id, **more}
+    return await office.http.post(f"/api/admin/unallocated/{payment}/assign", headers=ADMIN, json=body)
 
 
 @pytest.mark.asyncio
@@ -126,6 +129,16 @@ async def test_money_that_has_no_rate_yet_can_be_assigned_later(office: Any, mon
     assert (refused.status_code, refused.json()["code"]) == (409, "not_assignable")
     money.without_rate.clear()
     assert (await assign(office, "demo/d-1")).status_code == 200, "each attempt has a key of its own"
+
+
+@pytest.mark.asyncio
+async def test_money_that_has_no_rate_is_assigned_by_what_it_was_worth(office: Any, money: Unallocated) -> None:
+    money.without_rate.add("demo:d-1")
+    for worth in ("0", "-1", "1.001"):
+        refused = await assign(office, "demo/d-1", worth_usd=worth)
+        assert (refused.status_code, refused.json()["field"], money.worths) == (422, "worth_usd", [])
+    assert (await assign(office, "demo/d-1", worth_usd="7.1")).status_code == 200
+    assert money.worths == ["7.10"]
 
 
 @pytest.mark.asyncio

@@ -11,10 +11,11 @@ import pytest
 from chassis.errors import OperationalError
 from contracts.amounts import Money
 from contracts.messages import CreditsDisputed, DisputeLost, PaymentDisputed, PaymentFailed
+from payments_api.application.gateways import GatewayAway, Observation
 
 from .conftest import START, OpenShop, exact
 from .payment_story import begun, failed, purchased, wallet
-from .test_payment_lives import ADMIN, GatewayAway, Observation, scripted, status_of
+from .scripted_gateway import ADMIN, scripted, status_of
 
 
 async def admin(shop: Any, path: str) -> Any:

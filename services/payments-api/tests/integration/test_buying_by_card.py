@@ -15,7 +15,7 @@ from testkit.waiting_for import eventually
 
 from .conftest import OpenShop, Shop, exact, running
 from .payment_story import purchased
-from .test_payment_lives import ScriptedGateway
+from .scripted_gateway import ScriptedGateway
 
 BUY = {"service_id": "web-server", "payment_method": "Stripe"}
 

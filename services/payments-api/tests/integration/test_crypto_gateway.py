@@ -184,7 +184,7 @@ async def test_an_index_is_not_given_again_after_a_restart_or_another_key(pool: 
 async def test_beyond_the_gap_limit_an_operator_is_warned(open_shop: OpenShop, market: Market) -> None:
     async with open_shop() as shop:
         gateway = gateway_on(shop.pool, market, gap_limit=2)
-        _offer_it(shop, gateway)
+        offer_it(shop, gateway)
         headers = await shop.sign_in()
         with capture_logs() as logs:
             first = exact(await initiate(shop, headers, gateway="crypto", crypto=BITCOIN))
@@ -298,7 +298,7 @@ async def test_addresses_of_people_are_checked(gateway: CryptoGateway) -> None:
         gateway.validate_address("Solana", "x")
 
 
-def _offer_it(shop: Shop, gateway: CryptoGateway) -> None:
+def offer_it(shop: Shop, gateway: CryptoGateway) -> None:
     shop.parts.initiating._gateways["crypto"] = gateway
     shop.parts.gateways["crypto"] = gateway  # type: ignore[index]
 
@@ -318,7 +318,7 @@ def seen(payment: Any, confirmations: int = 1, piece: str = "ab") -> PaymentPend
 
 async def test_a_person_is_shown_how_to_pay_and_how_far_it_is(open_shop: OpenShop, market: Market) -> None:
     async with open_shop() as shop:
-        _offer_it(shop, gateway_on(shop.pool, market))
+        offer_it(shop, gateway_on(shop.pool, market))
         headers = await shop.sign_in()
         answer = await initiate(shop, headers, gateway="crypto", amount="50", crypto=BITCOIN)
         assert answer.status_code == 200, answer.text

@@ -63,7 +63,7 @@ async def test_a_failed_payment_is_told_with_a_way_to_try_again(shop: Shop) -> N
     assert (taken.sender, taken.recipient) == ("billing@shop.test", "alice@example.org")
     assert taken.message["Subject"] == f"Your payment {payment['reference']} failed"
     for part in (taken.part("plain"), taken.part("html")):
-        assert f"https://shop.test/credits?retry={payment['payment_id']}" in part
+        assert f"https://shop.test/payments/{payment['payment_id']}" in part
         assert "25.00 USD" in part
         assert "no luck" in part
         assert payment["reference"] in part

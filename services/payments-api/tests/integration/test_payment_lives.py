@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,101 +11,11 @@ import pytest
 from chassis.errors import OperationalError
 from contracts.amounts import Money
 from contracts.messages import CreditsDisputed, DisputeLost, PaymentPending, PaymentRestored, PaymentReversed
-from payments_api.application.following import Following
-from payments_api.application.gateways import (
-    AskedPayment,
-    GatewayAway,
-    GatewayRefused,
-    Observation,
-    Opened,
-    PayRequest,
-    RefundRequest,
-    RefundStarted,
-)
-from payments_api.application.refunding import Refunding
-from payments_api.domain.quotes import Quote
+from payments_api.application.gateways import GatewayAway, GatewayRefused, Observation
 
 from .conftest import START, OpenShop, Shop, exact
 from .payment_story import begun, initiate, purchased, wallet
-
-ADMIN = {"authorization": "Bearer an-admin-token-of-tests"}
-
-
-class ScriptedGateway:
-    """A gateway that says what a test wants; takes dollars as the demo gateway does."""
-
-    name = "demo"
-    is_demo = False
-
-    def __init__(self, quoting: Any) -> None:
-        self._quoting = quoting
-        self.says: Sequence[Observation] = ()
-        self.error: Exception | None = None
-        self.initiated: list[PayRequest] = []
-        self.asked: list[AskedPayment] = []
-        self.refunds: list[RefundRequest] = []
-
-    def describe(self) -> Mapping[str, Any]:
-        return {"currencies": ["USD"]}
-
-    async def quote(self, request: PayRequest, now: datetime) -> Quote:
-        quote: Quote = await self._quoting.quote(request, now)
-        return quote
-
-    async def initiate(self, request: PayRequest, quote: Quote) -> Opened:
-        self._fail()
-        self.initiated.append(request)
-        return Opened("https://pay.test", f"gw-{request.reference}", {"hint": "hello"}, "secret-of-the-payer")
-
-    async def status(self, payment: AskedPayment) -> Sequence[Observation]:
-        self.asked.append(payment)
-        self._fail()
-        return self.says
-
-    async def refund(self, refund: RefundRequest) -> RefundStarted:
-        self.refunds.append(refund)
-        self._fail()
-        return RefundStarted(f"re-{refund.refund_id}")
-
-    def _fail(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-
-class Heard:
-    """Stands for gateway-ingest."""
-
-    def __init__(self) -> None:
-        self.told: list[Observation] = []
-
-    async def tell(self, observations: Sequence[Observation]) -> None:
-        self.told += observations
-
-
-class Scripted(Shop):
-    """A shop whose demo gateway is scripted."""
-
-    gateway: ScriptedGateway
-    heard: Heard
-    following: Following
-    refunding: Refunding
-
-
-@asynccontextmanager
-async def scripted(open_shop: OpenShop, **settings: Any) -> AsyncIterator[Any]:
-    async with open_shop(admin_token="an-admin-token-of-tests", **settings) as shop:
-        gateway, heard, parts = ScriptedGateway(shop.parts.gateways["demo"]), Heard(), shop.parts
-        parts.initiating._gateways["demo"] = gateway
-        parts.gateways["demo"] = gateway
-        parts.following._gateways, parts.following._observing = {"demo": gateway}, heard
-        parts.refunding._gateways, parts.refunding._observing = {"demo": gateway}, heard
-        shop.gateway, shop.heard = gateway, heard
-        yield shop
-
-
-async def status_of(shop: Shop, headers: dict[str, str], payment: Any) -> str:
-    shown = await shop.get(f"/api/payments/{payment['payment_id']}", headers)
-    return str(shown["status"])
+from .scripted_gateway import paid, scripted, status_of
 
 
 @pytest.mark.asyncio
@@ -254,72 +162,6 @@ async def test_a_payment_under_way_does_not_expire(open_shop: OpenShop) -> None:
         shop.clock.advance(100_000)
         await follow(shop)
         assert await status_of(shop, headers, payment) == "pending"
-
-
-async def paid(shop: Any) -> tuple[dict[str, str], Any]:
-    headers, payment = await begun(shop)
-    await shop.deliver(purchased(payment["reference"]))
-    return headers, payment
-
-
-async def ask_back(shop: Any, payment: Any, **body: Any) -> Any:
-    headers = ADMIN | ({"idempotency-key": body.pop("key")} if "key" in body else {})
-    path = f"/api/payments/{payment['payment_id']}/refunds"
-    return await shop.http.post(path, headers=headers, json={"reason": "asked for"} | body)
-
-
-@pytest.mark.asyncio
-async def test_money_goes_back_once_per_key_and_never_more_than_came(open_shop: OpenShop) -> None:
-    async with scripted(open_shop) as shop:
-        _, payment = await paid(shop)
-        first = await ask_back(shop, payment, amount=10, key="k1")
-        assert (first.status_code, first.json()["state"], first.json()["amount"]) == (201, "accepted", 10)
-        assert (await ask_back(shop, payment, amount=10, key="k1")).json() == first.json()
-        assert len(shop.gateway.refunds) == 1
-        too_much = await ask_back(shop, payment, amount="15.01")
-        assert (too_much.status_code, too_much.json()["code"]) == (409, "not_refundable")
-        rest = await ask_back(shop, payment)
-        assert rest.json()["amount"] == 15
-        assert [refund.amount for refund in shop.gateway.refunds] == [1000, 1500]
-        assert (await ask_back(shop, payment)).status_code == 409
-
-
-@pytest.mark.asyncio
-async def test_a_refund_outlives_a_gateway_that_is_away(open_shop: OpenShop) -> None:
-    async with scripted(open_shop) as shop:
-        _, payment = await paid(shop)
-        shop.gateway.error = GatewayAway("demo", "silence")
-        assert (await ask_back(shop, payment)).json()["state"] == "requested"
-        shop.gateway.error = None
-        await shop.pool.execute("UPDATE refunds SET next_attempt_at = now()")
-        (due,) = await shop.parts.refund_desk.take_due(5)
-        await shop.parts.refunding._ask(due)
-        first, again = shop.gateway.refunds
-        assert first == again, "the same id asks for the same refund"
-        listed = await shop.get(f"/api/payments/{payment['payment_id']}/refunds", ADMIN)
-        assert [refund["state"] for refund in listed] == ["accepted"]
-
-
-@pytest.mark.asyncio
-async def test_a_refund_that_is_refused_gives_its_amount_free(open_shop: OpenShop) -> None:
-    async with scripted(open_shop) as shop:
-        _, payment = await paid(shop)
-        shop.gateway.error = GatewayRefused("too_late", "Too late for a refund")
-        refused = (await ask_back(shop, payment)).json()
-        assert (refused["state"], refused["refusal"]) == ("refused", "Too late for a refund")
-        shop.gateway.error = None
-        assert (await ask_back(shop, payment)).json()["state"] == "accepted"
-
-
-@pytest.mark.asyncio
-async def test_only_the_admin_token_sends_money_back(open_shop: OpenShop) -> None:
-    async with scripted(open_shop) as shop:
-        headers, payment = await paid(shop)
-        path = f"/api/payments/{payment['payment_id']}/refunds"
-        assert (await shop.http.post(path, headers=headers, json={"reason": "mine"})).status_code == 401
-    async with open_shop() as without_token:
-        answer = await without_token.http.post(path, headers=ADMIN, json={"reason": "x"})
-        assert answer.status_code == 401
 
 
 @pytest.mark.asyncio

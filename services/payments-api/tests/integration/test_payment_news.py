@@ -28,6 +28,19 @@ async def test_it_is_confirmed_once_it_is_credited(shop: Shop) -> None:
 
 
 @pytest.mark.asyncio
+async def test_money_that_was_given_to_another_confirms_nobodys_payment(shop: Shop) -> None:
+    headers, payment = await begun(shop)
+    given = purchased(payment["reference"])
+    to_bob = given.model_copy(update={"wallet": given.wallet.model_copy(update={"user_id": "bob"})})
+    await shop.deliver(to_bob)
+    shown = await shop.get(f"/api/payments/{payment['payment_id']}", headers)
+    assert (shown["status"], shown["credited"]) == ("initiated", None)
+    answer = await shop.http.get(f"/api/payments/{payment['payment_id']}/receipt.pdf", headers=headers)
+    assert answer.status_code == 409
+    assert [kind for kind, _ in await shop.live("bob")] == ["balance"]
+
+
+@pytest.mark.asyncio
 async def test_somebody_elses_words_are_kept_as_far_as_a_row_can(shop: Shop) -> None:
     headers, payment = await begun(shop)
     await shop.deliver(failed(payment["reference"], "nul \x00 " + "x" * 600))

@@ -146,6 +146,16 @@ async def test_the_same_key_and_body_get_the_same_answer(shop: Shop) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_key_whose_answer_is_forgotten_begins_nothing_else(shop: Shop) -> None:
+    headers = await shop.sign_in() | {"idempotency-key": "k1"}
+    await initiate(shop, headers)
+    await shop.pool.execute("DELETE FROM idempotency_keys")
+    late = await initiate(shop, headers)
+    assert (late.status_code, late.json()["code"]) == (422, "idempotency_key_reused")
+    assert await shop.pool.fetchval("SELECT count(*) FROM payments") == 1
+
+
+@pytest.mark.asyncio
 async def test_a_key_is_its_persons_own(shop: Shop) -> None:
     answers = [await initiate(shop, await shop.sign_in(user) | {"idempotency-key": "k1"}) for user in ("alice", "bob")]
     assert answers[0].json()["payment_id"] != answers[1].json()["payment_id"]

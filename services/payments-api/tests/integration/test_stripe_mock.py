@@ -18,10 +18,13 @@ from payments_api.adapters.gateways import stripe_wire as wire
 from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
 from payments_api.adapters.gateways.stripe_api import StripeApi
 from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
+from payments_api.adapters.gateways.stripe_subscriptions import StripeSubscriptions
+from payments_api.adapters.gateways.stripe_subscriptions import session_parameters as subscription_parameters
 from payments_api.application.gateways import AskedPayment, GatewayRefused, PayRequest, RefundRequest
+from payments_api.application.subscribing_ports import RecurringRequest
 from payments_api.domain.quotes import Pricing, Quote, Terms
-
-from .stripe_mock_server import running, stripe_mock
+from payments_api.domain.subscription import SubscribedTerms
+from testkit.stripe_mock import running, stripe_mock
 
 pytestmark = pytest.mark.asyncio
 PRICING = Pricing(Terms("USD/2", "TFC/2", Fraction(1), 3600), {})
@@ -84,6 +87,26 @@ async def test_it_refuses_what_stripe_does_not_know(api: StripeApi, changes: dic
     asked = wire.session_parameters(REQUEST, quote(), "https://shop.example", expires_at)
     with pytest.raises(GatewayRefused, match=says):
         await api.create_session(asked | changes, "initiate:p-9")
+
+
+@pytest.mark.parametrize("cycle", ["monthly", "yearly"])
+async def test_it_takes_what_we_ask_of_subscriptions(api: StripeApi, cycle: Any) -> None:
+    subscriptions = StripeSubscriptions(api._stripe, "https://shop.example")
+    terms = SubscribedTerms("USD/2", 5000, "TFC/2", 5000, 250)
+    started = await subscriptions.start(RecurringRequest("s-1", "alice", "standard", cycle, terms, "ada@example.com"))
+    assert started.session_id.startswith("cs_")
+    assert started.payment_url.startswith("https://")
+    await subscriptions.end(started.session_id, None)
+    await subscriptions.end(started.session_id, "sub_1")
+    assert [each["object"] for each in await api.payments_of_invoice("in_1")] == ["invoice_payment"]
+
+
+async def test_it_refuses_a_subscription_that_stripe_does_not_know(api: StripeApi) -> None:
+    terms = SubscribedTerms("USD/2", 5000, "TFC/2", 5000, 250)
+    asked = subscription_parameters(RecurringRequest("s-1", "alice", "standard", "monthly", terms), "https://s.example")
+    asked["line_items"][0]["price_data"]["recurring"] = {"interval": "fortnight"}
+    with pytest.raises(GatewayRefused, match="interval"):
+        await api.create_session(asked, "subscribe:s-9")
 
 
 def _by_session() -> AskedPayment:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,14 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.references import ALPHABET, RANDOM_BITS, make_reference
-from payments_api.application.bank_matching import Candidate, Proposal, propose, references_in
+from payments_api.application.bank_matching import Candidate, Matching, Proposal, references_in
 
+CPU_MAX_S = 5.0
+"""Matched one by one, these lines take minutes."""
 ONE, TWO = make_reference(123_456_789), make_reference(987_654_321)
 
 
 def candidate(name: str = "one", reference: str = ONE, **changed: Any) -> Candidate:
     given: dict[str, Any] = {"asset": "USD/2", "due": 150_000, "is_open": True}
     return Candidate(name, reference, **given | changed)
+
+
+def propose(text: str, asset: str, units: int, candidates: Sequence[Candidate]) -> Proposal | None:
+    return Matching(candidates).propose(text, asset, units)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +112,26 @@ def test_without_a_reference_only_one_fitting_amount_is_proposed() -> None:
     assert propose("thanks", "USD/2", 150_000, [fitting, candidate("two", TWO)]) is None
     assert propose("thanks", "EUR/2", 150_000, [fitting]) is None
     assert propose("thanks", "USD/2", 150_000, [candidate(is_open=False)]) is None
+
+
+@given(entropy=st.integers(0, (1 << RANDOM_BITS) - 1), place=st.integers(2, 15), step=st.integers(1, 31))
+def test_any_slip_of_the_pen_is_seen(entropy: int, place: int, step: int) -> None:
+    meant = make_reference(entropy)
+    slip = ALPHABET[(ALPHABET.index(meant[place]) + step) % 32]
+    found = propose(f"for {meant[:place]}{slip}{meant[place + 1 :]}", "USD/2", 1, [candidate(reference=meant)])
+    assert found == Proposal("one", "medium", "almost_reference")
+
+
+def test_two_slips_are_none() -> None:
+    wrong = "".join("A" if char != "A" else "B" for char in ONE[-2:])
+    assert propose(ONE[:-2] + wrong, "USD/2", 1, [candidate()]) is None
+
+
+def test_a_long_statement_and_many_payments_do_not_multiply() -> None:
+    """Whoever begins payments, and whoever writes a transfer's text, must not be able to stop the service."""
+    open_ones = [candidate(str(number), make_reference(number)) for number in range(2_000)]
+    began = time.process_time()
+    matching = Matching(open_ones)
+    for _ in range(2_000):
+        assert matching.propose("GL0" * 40, "USD/2", 1) is None
+    assert time.process_time() - began < CPU_MAX_S

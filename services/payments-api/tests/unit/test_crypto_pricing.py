@@ -15,7 +15,13 @@ from hypothesis import strategies as some
 from payments_api.adapters.gateways.crypto.addresses import validate_address
 from payments_api.adapters.gateways.crypto.details import qr_svg
 from payments_api.domain.crypto_networks import NETWORKS, Coin, code_called, known_tokens, network_called, own_coin
-from payments_api.domain.crypto_pricing import coins_for, least_cents, processing_fee_cents, rate_for_payer
+from payments_api.domain.crypto_pricing import (
+    cents_for,
+    coins_for,
+    least_cents,
+    processing_fee_cents,
+    rate_for_payer,
+)
 from payments_api.domain.crypto_showing import CONFIRMATION_STATUS, confirmation_status, shown
 from payments_api.domain.crypto_terms import Offer, TermTables, names_nothing, terms_of
 from payments_api.domain.crypto_uri import in_whole_coins, payment_uri
@@ -53,6 +59,19 @@ def test_coins_cover_the_price_and_one_unit_less_does_not(cents: int, rate: Deci
     units = coins_for(cents, rate, exponent)
     worth = Fraction(rate) * 100 / 10**exponent
     assert (units - 1) * worth < cents <= units * worth
+
+
+@given(
+    cents=some.integers(1, 10**15),
+    rate=some.decimals("0.00000001", "10000000", places=8),
+    exponent=some.integers(0, 18),
+    fee=some.decimals("0", "0.2", places=4),
+)
+def test_coins_of_a_price_are_worth_that_price_and_one_unit_less_is_not(
+    cents: int, rate: Decimal, exponent: int, fee: Decimal
+) -> None:
+    units = coins_for(cents + processing_fee_cents(cents, fee), rate, exponent)
+    assert cents_for(units - 1, rate, exponent, fee) < cents <= cents_for(units, rate, exponent, fee)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from payments_api.domain.events import EVENT_TYPES
 from payments_api.domain.payment import Payment, evolve
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-FILES = sorted(GOLDEN.glob("*/*.json"))
 STORIES = ("events", "events_2")
+FILES = sorted(path for story in STORIES for path in (GOLDEN / story).glob("*.json"))
 
 
 def stored(path: Path) -> StoredEvent:

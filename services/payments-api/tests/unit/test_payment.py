@@ -74,6 +74,18 @@ def test_what_was_credited_is_not_called_failed_afterwards() -> None:
     assert decide(after(INITIATE, CREDITED), FAILED, NOW) == ()
 
 
+def test_another_assets_units_are_not_taken_for_the_quotes() -> None:
+    yen = ReportCredited("JPY/0", 2500, "TFC/2", 1600, "worth", "p1")
+    credited = after(INITIATE, yen)
+    assert (credited.status, credited.received_total, credited.credited) == ("underpaid", 0, 1600)
+    assert decide(credited, yen, NOW) == ()
+    both = after(INITIATE, yen, ReportCredited("USD/2", 2500, "TFC/2", 2500, "quote", "p2"))
+    assert (both.status, both.received_total) == ("confirmed", 2500)
+    partly = after(INITIATE, yen, ReportReversed("JPY/0", 1000, "p1"))
+    assert (partly.status, partly.refunded_total) == ("partially_refunded", 0)
+    assert after(INITIATE, yen, ReportReversed("JPY/0", 2500, "p1")).status == "refunded"
+
+
 def test_refunds_are_cumulative_targets() -> None:
     partly = after(INITIATE, CREDITED, ReportReversed("USD/2", 1000, "p1"))
     assert (partly.status, partly.refunded_total) == ("partially_refunded", 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import date
 from typing import Any
 
@@ -107,6 +108,12 @@ def test_what_is_not_utf8_is_refused_by_its_line() -> None:
     with pytest.raises(StatementRefused) as refused:
         read_statement("date,amount\n1,2\nM\u00fcller".encode("latin-1"))
     assert (refused.value.code, refused.value.line) == ("not_utf8", 3)
+
+
+@pytest.mark.parametrize("rows", ["{cell}", "Date,Amount,Currency\n{cell}", '"{cell}'])
+def test_an_endless_cell_is_refused(rows: str) -> None:
+    with pytest.raises(StatementRefused, match="not_csv"):
+        read(rows.format(cell="a" * (csv.field_size_limit() + 1)))
 
 
 def test_a_file_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

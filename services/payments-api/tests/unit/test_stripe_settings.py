@@ -9,6 +9,7 @@ import pytest
 
 from chassis.settings import SettingsError, load
 from payments_api.adapters.gateways.stripe import StripeGateway
+from payments_api.application.gateways import GatewayAway, Rate
 from payments_api.bootstrap.gateways import stripe_gateway
 from payments_api.domain.quotes import Pricing, Terms
 from payments_api.settings import PaymentsApiSettings
@@ -28,8 +29,15 @@ KEY = "sk_live_verysecret"
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SECRET_KEY", "PUBLISHABLE_KEY", "API_VERSION", "API_BASE"):
+    for name in ("SECRET_KEY", "PUBLISHABLE_KEY", "CURRENCIES", "API_VERSION", "API_BASE"):
         monkeypatch.delenv(f"STRIPE_{name}", raising=False)
+
+
+class NoRates:
+    """Nobody asks for one while gateways are put together."""
+
+    async def usd_per(self, code: str) -> Rate:
+        raise GatewayAway("rates", code)
 
 
 def settings(**more: Any) -> PaymentsApiSettings:
@@ -37,7 +45,7 @@ def settings(**more: Any) -> PaymentsApiSettings:
 
 
 async def offered(**more: Any) -> StripeGateway | None:
-    gateway = stripe_gateway(settings(**more), PRICING)
+    gateway = stripe_gateway(settings(**more), PRICING, NoRates())
     if gateway is not None:
         await gateway.close()
     return gateway
@@ -54,6 +62,18 @@ async def test_stripe_is_offered_with_a_key_or_by_its_simulator() -> None:
     simulated = await offered(stripe_api_base="http://127.0.0.1:8012/stripe", **DEMO)
     assert simulated is not None
     assert simulated.is_demo
+
+
+@pytest.mark.asyncio
+async def test_other_currencies_have_the_smallest_unit_that_stripe_counts() -> None:
+    plain = await offered(stripe_secret_key=KEY)
+    assert plain is not None
+    assert plain.assets == {"USD": "USD/2"}
+    more = await offered(stripe_secret_key=KEY, stripe_currencies="EUR, JPY,KWD")
+    assert more is not None
+    assert more.assets == {"USD": "USD/2", "EUR": "EUR/2", "JPY": "JPY/0", "KWD": "KWD/3"}
+    with pytest.raises(SettingsError, match="STRIPE_CURRENCIES"):
+        settings(stripe_currencies="eur")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from embedded.gateway_simulators import CLICKPESA_PATH, STRIPE_PATH
+from embedded.gateway_simulators import BANK_PATH, CLICKPESA_PATH, COINS_PATH, STRIPE_PATH
 from embedded.kept_secrets import KeptSecrets
 from embedded.provisioning import DatabaseAccess
 from embedded.stack_settings import LOOPBACK, StackSettings
@@ -26,6 +26,14 @@ STOP_ORDER = (("payments-api", "demo-gateway", "gateway-ingest"), ("deployments"
 """Who hears people and gateways ends first, whom they call ends later; the bus and PostgreSQL end last."""
 
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
+SIMULATORS_SECRETS = (
+    "DEMO_WEBHOOK_SECRET",
+    "STRIPE_WEBHOOK_SECRET",
+    "CLICKPESA_WEBHOOK_SECRET",
+    "ADMIN_TOKEN",
+    "SERVICE_TOKEN",
+)
+"""What the demo gateway's process signs with, and shows where nothing is signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +85,15 @@ def _simulated_gateways(settings: StackSettings) -> dict[str, str]:
     if not settings.demo_payment:
         return {}
     simulated = {
-        "STRIPE_SECRET_KEY": ("STRIPE_API_BASE", STRIPE_PATH),
-        "CLICKPESA_API_SECRET": ("CLICKPESA_BASE_URL", CLICKPESA_PATH),
+        ("STRIPE_SECRET_KEY",): ("STRIPE_API_BASE", STRIPE_PATH),
+        ("CLICKPESA_API_SECRET",): ("CLICKPESA_BASE_URL", CLICKPESA_PATH),
+        ("BANK_ACCOUNT_NUMBER",): ("BANK_DEMO_URL", BANK_PATH),
+        ("CRYPTO_BTC_XPUB", "CRYPTO_EVM_XPUB"): ("CRYPTO_DEMO_URL", COINS_PATH),
     }
     return {
         variable: settings.url("demo-gateway") + path
-        for key, (variable, path) in simulated.items()
-        if not settings.environment.get(key)
+        for keys, (variable, path) in simulated.items()
+        if not any(settings.environment.get(key) for key in keys)
     }
 
 
@@ -115,10 +125,9 @@ def _demo_gateway(settings: StackSettings, kept: KeptSecrets) -> Program:
         environment={
             **settings.environment,
             **UNBUFFERED,
-            "DEMO_WEBHOOK_SECRET": kept.variables["DEMO_WEBHOOK_SECRET"],
-            "STRIPE_WEBHOOK_SECRET": kept.variables["STRIPE_WEBHOOK_SECRET"],
-            "CLICKPESA_WEBHOOK_SECRET": kept.variables["CLICKPESA_WEBHOOK_SECRET"],
+            **{name: kept.variables[name] for name in SIMULATORS_SECRETS},
             "GATEWAY_INGEST_URL": settings.url("gateway-ingest"),
+            "PAYMENTS_API_URL": settings.url("payments-api"),
             "DEMO_GATEWAY_URL": settings.url(name),
             "DEMO_GATEWAY_PORT": str(settings.ports[name]),
         },

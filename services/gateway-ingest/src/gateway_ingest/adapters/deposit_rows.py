@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import asyncpg
+import structlog
 
 from gateway_ingest.application.watching_ports import Change, NotOurTurn, Place
 from gateway_ingest.domain.deposits import Deposit, State, Watched
@@ -22,6 +23,12 @@ CLOCKS_APART_MAX = timedelta(minutes=2)
 """How far the clocks of two services may differ."""
 BLOCKS_KEPT = 1_000
 BLOCKS_KEPT_FOR = timedelta(hours=2)
+MARK_EVERY = timedelta(minutes=10)
+MARKS_KEPT_FOR = timedelta(days=3)
+"""So late may be what we hear of an address, later still after days without a scan: all blocks since then are looked at
+again before new ones are."""
+
+log = structlog.get_logger(__name__)
 
 _TURN = """
 INSERT INTO chain_heads (network, watched_by, watched_till)
@@ -35,23 +42,45 @@ UPDATE chain_heads SET number = $5, hash = $6, watched_till = clock_timestamp() 
 WHERE network = $1 AND watched_by = $2 AND number IS NOT DISTINCT FROM $3 AND hash IS NOT DISTINCT FROM $4
 RETURNING true
 """
+# Two branches, each by its own index: what was ever watched grows for ever.
 _WATCHED = """
-SELECT match_key, reference, confirmations FROM watched_addresses AS address
-WHERE network = $1 AND caught_up AND (watch_until > $2 OR EXISTS (
-    SELECT FROM deposits WHERE network = $1 AND match_key = address.match_key AND state <> 'confirmed'))
+SELECT match_key, reference, confirmations FROM watched_addresses
+WHERE network = $1 AND caught_up AND watch_until > $2
+UNION
+SELECT match_key, reference, confirmations FROM watched_addresses
+WHERE network = $1 AND caught_up AND match_key = ANY (ARRAY(
+    SELECT match_key FROM deposits WHERE network = $1 AND state <> 'confirmed'))
 """
 _LATECOMERS = """
 SELECT match_key, reference, confirmations, told_at FROM watched_addresses
 WHERE network = $1 AND NOT caught_up AND watch_until > $2
 """
+# What was told of before all that is known of a network is looked for from there.
 _FIRST_BLOCK_SINCE = """
-SELECT coalesce((SELECT max(number) + 1 FROM chain_blocks WHERE network = $1 AND scanned_at < $2),
-                (SELECT min(number) FROM chain_blocks WHERE network = $1), 0)
+SELECT coalesce(since.number, least((SELECT min(number) FROM chain_marks WHERE network = $1),
+                                    (SELECT min(number) FROM chain_blocks WHERE network = $1)), 0) AS number,
+       since.number IS NOT NULL AS is_known
+FROM (SELECT coalesce((SELECT max(number) + 1 FROM chain_blocks WHERE network = $1 AND scanned_at < $2),
+                      (SELECT max(number) + 1 FROM chain_marks WHERE network = $1 AND marked_at < $2)) AS number)
+    AS since
+"""
+_MARK = """
+INSERT INTO chain_marks (network, period, number) VALUES ($1, date_bin($3, clock_timestamp(), 'epoch'), $2)
+ON CONFLICT DO NOTHING RETURNING true
+"""
+# The newest of the old ones stays: there may be none between it and now.
+_FORGET_MARKS = """
+DELETE FROM chain_marks WHERE network = $1 AND (number > $2 OR marked_at < (
+    SELECT max(marked_at) FROM chain_marks WHERE network = $1 AND marked_at < clock_timestamp() - $3::interval))
 """
 _CAUGHT_UP = "UPDATE watched_addresses SET caught_up = true WHERE network = $1 AND match_key = ANY($2::text[])"
 _REMEMBERED = "SELECT number, hash FROM chain_blocks WHERE network = $1 AND number <= $2 ORDER BY number DESC LIMIT $3"
 _REMEMBER = "INSERT INTO chain_blocks (network, number, hash) VALUES ($1, $2, $3)"
-_FORGET_ABOVE = "DELETE FROM chain_blocks WHERE network = $1 AND number > $2"
+# Where the network stands is always remembered: with nothing to compare, it would be taken for forked for ever.
+_REMEMBER_PLACE = "INSERT INTO chain_blocks (network, number, hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+_FORGET_BRANCH = """
+DELETE FROM chain_blocks WHERE network = $1 AND (number > $2 OR number = $2 AND hash <> $3)
+"""
 _FORGET_OLD = """
 DELETE FROM chain_blocks WHERE network = $1 AND number < $2 AND scanned_at < clock_timestamp() - $3::interval
 """
@@ -97,8 +126,10 @@ class PostgresDepositStore:
         if not rows:
             return {}, 0
         since = min(row["told_at"] for row in rows) - CLOCKS_APART_MAX
-        first = await self._pool.fetchval(_FIRST_BLOCK_SINCE, network, since)
-        return {row["match_key"]: _watched(row) for row in rows}, first
+        first = await self._pool.fetchrow(_FIRST_BLOCK_SINCE, network, since)
+        if not first["is_known"]:
+            log.warning("addresses_told_before_all_marks", network=network, told_at=since.isoformat())
+        return {row["match_key"]: _watched(row) for row in rows}, first["number"]
 
     async def deposits_of(self, network: str, transactions: Collection[str]) -> Sequence[Deposit]:
         """See the port."""
@@ -143,11 +174,16 @@ class PostgresDepositStore:
         if moved is None:
             raise NotOurTurn(f"{change.network} is watched by another process")
         if change.back_to is not None:
-            await connection.execute(_FORGET_ABOVE, change.network, change.back_to.number)
+            place = (change.network, change.back_to.number, change.back_to.hash)
+            await connection.execute(_FORGET_BRANCH, *place)
+            await connection.execute(_REMEMBER_PLACE, *place)
+            await connection.execute(_FORGET_MARKS, change.network, change.back_to.number, MARKS_KEPT_FOR)
         if change.blocks:
             blocks = [(change.network, block.number, block.hash) for block in change.blocks]
             await connection.executemany(_REMEMBER, blocks)
             await connection.execute(_FORGET_OLD, change.network, last.number - BLOCKS_KEPT, BLOCKS_KEPT_FOR)
+            if await connection.fetchval(_MARK, change.network, last.number, MARK_EVERY):
+                await connection.execute(_FORGET_MARKS, change.network, last.number, MARKS_KEPT_FOR)
 
     async def _deposits(self, condition: str, *arguments: Any) -> Sequence[Deposit]:
         return [_deposit(row) for row in await self._pool.fetch(f"{_DEPOSITS} {condition}", *arguments)]

@@ -20,6 +20,8 @@ from contracts.messages import (
     PaymentPending,
     PaymentRefunded,
     RefundReported,
+    SubscriptionPeriodReported,
+    SubscriptionReported,
 )
 from contracts.references import normalize_reference
 from gateway_ingest.application.ports import ReceivedEvent
@@ -31,8 +33,10 @@ from gateway_ingest.domain.facts import (
     Failed,
     FeeKept,
     Pending,
+    PeriodTold,
     Refunded,
     RefundTold,
+    SubscriptionTold,
 )
 
 SOURCE = "gateway-ingest"
@@ -43,8 +47,13 @@ def to_record(event: ReceivedEvent, fact: Fact) -> OutgoingRecord:
     message = _message(event, fact)
     stream = f"{event.gateway}:{event.event_id}"
     envelope = message.in_envelope(source=SOURCE, stream=stream, version=1, time=event.received_at)
-    key = f"{event.gateway}:{fact.payment_id}".encode()
+    key = f"{event.gateway}:{_subject(fact)}".encode()
     return OutgoingRecord(message.TOPIC, key, envelope.data, envelope.to_headers())
+
+
+def _subject(fact: Fact) -> str:
+    """News of one subject keep their order on the bus."""
+    return fact.subscription_id if isinstance(fact, PeriodTold | SubscriptionTold) else fact.payment_id
 
 
 def _message(event: ReceivedEvent, fact: Fact) -> Message:
@@ -133,6 +142,34 @@ def _fee(event: ReceivedEvent, fact: FeeKept) -> Message:
     )
 
 
+def _period(event: ReceivedEvent, fact: PeriodTold) -> Message:
+    return SubscriptionPeriodReported(
+        gateway=event.gateway,
+        subscription_id=fact.subscription_id,
+        gateway_subscription_id=fact.gateway_subscription_id,
+        gateway_invoice_id=fact.invoice_id,
+        payment_reference=fact.reference,
+        state=fact.state,
+        amount=_money(fact.amount),
+        begins_at=fact.begins_at,
+        ends_at=fact.ends_at,
+        reason_code=fact.reason_code,
+        reason=fact.reason,
+        payment_url=fact.page,
+        reported_at=event.occurred_at,
+    )
+
+
+def _subscription(event: ReceivedEvent, fact: SubscriptionTold) -> Message:
+    return SubscriptionReported(
+        gateway=event.gateway,
+        subscription_id=fact.subscription_id,
+        gateway_subscription_id=fact.gateway_subscription_id,
+        state=fact.state,
+        reported_at=event.occurred_at,
+    )
+
+
 _MESSAGES: Mapping[type, Callable[[ReceivedEvent, Any], Message]] = {
     Confirmed: _confirmed,
     Pending: _pending,
@@ -141,6 +178,8 @@ _MESSAGES: Mapping[type, Callable[[ReceivedEvent, Any], Message]] = {
     RefundTold: _refund_told,
     Disputed: _disputed,
     FeeKept: _fee,
+    PeriodTold: _period,
+    SubscriptionTold: _subscription,
 }
 
 

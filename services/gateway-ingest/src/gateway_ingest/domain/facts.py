@@ -106,6 +106,33 @@ class FeeKept:
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodTold:
+    """A period of a subscription of ours was paid, or an attempt to take it failed; moves no money. ``reference`` is
+    that of the period's payment, ``page`` where a person can pay what failed."""
+
+    subscription_id: str
+    gateway_subscription_id: str | None
+    invoice_id: str
+    reference: str
+    state: Literal["paid", "failed"]
+    amount: Amount
+    begins_at: datetime
+    ends_at: datetime
+    reason_code: str = ""
+    reason: str = ""
+    page: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionTold:
+    """How a subscription of ours stands at a gateway that takes its payments by itself."""
+
+    subscription_id: str
+    gateway_subscription_id: str | None
+    state: Literal["incomplete", "active", "past_due", "unpaid", "canceled"]
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """Nothing that we act upon."""
 
@@ -119,7 +146,9 @@ class Odd:
     reason: str
 
 
-Fact: TypeAlias = Confirmed | Pending | Failed | Refunded | RefundTold | Disputed | FeeKept
+Fact: TypeAlias = (
+    Confirmed | Pending | Failed | Refunded | RefundTold | Disputed | FeeKept | PeriodTold | SubscriptionTold
+)
 Finding: TypeAlias = Fact | Ignored | Odd
 
 
@@ -144,6 +173,17 @@ def content_hash(reading: Reading) -> bytes:
 
 
 def _essence(finding: Finding) -> tuple[str, ...]:
+    if isinstance(finding, PeriodTold):
+        amount = finding.amount
+        return "period", finding.subscription_id, finding.invoice_id, finding.state, str(amount.units), amount.asset
+    if isinstance(finding, SubscriptionTold):
+        return "subscription", finding.subscription_id, finding.state
+    return _essence_of_payment(finding)
+
+
+def _essence_of_payment(
+    finding: Confirmed | Pending | Failed | Refunded | RefundTold | Disputed | FeeKept | Ignored | Odd,
+) -> tuple[str, ...]:
     match finding:
         case Confirmed(payment_id=payment, received=amount, reference=reference, user_id=user):
             return "confirmed", payment, str(amount.units), amount.asset, reference or "", user or ""

@@ -8,10 +8,11 @@ from pydantic import Field, SecretStr
 
 from gateway_ingest.settings.clickpesa import ClickPesaSettings
 from gateway_ingest.settings.crypto import CryptoSettings
+from gateway_ingest.settings.reconcile import ReconcileSettings
 from gateway_ingest.settings.stripe import StripeSettings
 
 
-class IngestSettings(StripeSettings, ClickPesaSettings, CryptoSettings):
+class IngestSettings(StripeSettings, ClickPesaSettings, CryptoSettings, ReconcileSettings):
     """Settings of gateway-ingest. A gateway without a secret is refused with 503; it is never heard unverified."""
 
     service: ClassVar[str] = "gateway-ingest"

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr, model_validator
 
-from chassis.settings import ServiceSettings
+from chassis.settings import ServiceSettings, is_loopback
 
 
 class StripeSettings(ServiceSettings):
-    """Without a signing secret Stripe's webhooks are refused with 503."""
+    """Without a signing secret Stripe's webhooks are refused with 503; without a secret key it cannot be reconciled."""
 
     stripe_webhook_secret: Annotated[
         SecretStr | None,
         Field(description="Stripe's signing secrets (whsec_…), separated by commas while one is rolled"),
     ] = None
+    stripe_secret_key: Annotated[
+        SecretStr | None,
+        Field(min_length=1, description="Stripe's secret or restricted key (sk_…, rk_…); only `reconcile` reads by it"),
+    ] = None
+    stripe_api_version: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\d{4}-\d{2}-\d{2}(\.[a-z]+)?$",
+            description="Stripe's API version, instead of the one that this release was tested with",
+        ),
+    ] = None
+    stripe_api_base: Annotated[
+        HttpUrl | None, Field(description="A local server that speaks Stripe's API, instead of Stripe")
+    ] = None
+
+    @model_validator(mode="after")
+    def _a_live_key_stays_with_stripe(self) -> Self:
+        key, base = self.stripe_secret_key, self.stripe_api_base
+        if key is None or base is None or "_live_" not in key.get_secret_value():
+            return self
+        if base.scheme == "https" or is_loopback(base.host or ""):
+            return self
+        raise ValueError("STRIPE_API_BASE would be sent a live key unencrypted; use https, or a test key")

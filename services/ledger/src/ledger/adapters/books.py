@@ -58,10 +58,10 @@ class PostgresBooks:
             async with self._pool.acquire() as conn, conn.transaction():
                 yield PostgresBooksTransaction(conn, self._store, self._mapper)
 
-    async def allocatable(self) -> Sequence[str]:
+    async def allocatable(self, after: str, limit: int) -> Sequence[str]:
         """See ``ledger.application.ports.BooksStore``."""
         with _database_errors():
-            return [row["payment_key"] for row in await self._pool.fetch(sql.ALLOCATABLE)]
+            return [row["payment_key"] for row in await self._pool.fetch(sql.ALLOCATABLE, after, limit)]
 
 
 @contextmanager

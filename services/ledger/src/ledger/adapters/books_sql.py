@@ -105,7 +105,7 @@ WHERE w.user_id = n.user_id AND w.user_id = ANY ($1::text[])
 
 ALLOCATABLE = """
 SELECT p.payment_key FROM payments AS p JOIN quotes AS q USING (payment_reference)
-WHERE p.user_id IS NULL AND p.received > p.refunded ORDER BY p.payment_key LIMIT 500
+WHERE p.user_id IS NULL AND p.received > p.refunded AND p.payment_key > $1 ORDER BY p.payment_key LIMIT $2
 """
 
 SOMETHING_WAITS = "SELECT EXISTS (SELECT FROM waiting_messages WHERE consumer_group = $1)"

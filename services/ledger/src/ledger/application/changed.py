@@ -41,5 +41,5 @@ def written_batch(books: Books, made: Sequence[events.LedgerEvent]) -> WrittenBa
 
 
 _CHANGE_A_CHARGE = (events.CreditsHeld, events.HoldCaptured, events.HoldReleased, events.CreditsRefunded)
-_CHANGE_A_PAYMENT = (events.MoneyBack, events.MoneyUnallocated, events.MoneyAllocated)
+_CHANGE_A_PAYMENT = (events.MoneyBack, events.MoneyUnallocated, events.MoneyAllocated, events.MoneyNamed)
 _CHANGE_A_DISPUTE = (events.DisputeEvent, events.UnallocatedDisputed)

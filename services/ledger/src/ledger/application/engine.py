@@ -36,6 +36,7 @@ DATABASE_PATIENCE_S = 4.0
 """How long a batch waits for a database that is away before its callers are told so."""
 RETRY_WAITING_S = 2.0
 ALLOCATE_EVERY_S = 10.0
+ALLOCATE_MAX_PAYMENTS = 500
 
 Batch = list[tuple[Ticket, Work]]
 
@@ -62,6 +63,7 @@ class Engine:
         self._queue: deque[tuple[Ticket, Work]] = deque()
         self._arrived = asyncio.Event()
         self._ended = False
+        self._tried_upto = ""
         self.reader = MessageReader(terms.asset)
 
     def submit(self, works: Sequence[Work]) -> Ticket:
@@ -108,8 +110,10 @@ class Engine:
                 log.warning("allocation_failed", error=str(error))
 
     async def allocate_once(self) -> int:
-        """One round; answers how many payments were tried."""
-        keys = await self._store.allocatable()
+        """One round; answers how many payments were tried. Those that cannot be allocated (no rate) stay, so that each
+        round goes on behind the last one's."""
+        keys = await self._store.allocatable(self._tried_upto, ALLOCATE_MAX_PAYMENTS)
+        self._tried_upto = keys[-1] if len(keys) == ALLOCATE_MAX_PAYMENTS else ""
         if keys:
             await self.submit([Work(command=AllocatePayment(key)) for key in keys]).wait()
         return len(keys)

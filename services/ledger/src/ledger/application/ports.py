@@ -92,6 +92,7 @@ class BooksStore(Protocol):
         """Raises RaceLost, DataRefused, or OperationalError when the database is away."""
         ...
 
-    async def allocatable(self) -> Sequence[str]:
-        """Unallocated payments whose quote is known meanwhile. Raises OperationalError."""
+    async def allocatable(self, after: str, limit: int) -> Sequence[str]:
+        """Unallocated payments whose quote is known meanwhile, in the order of their keys, those behind ``after``.
+        Raises OperationalError."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -87,7 +88,7 @@ class MessageReader:
             price_asset=message.price.asset,
             credits=self._credits(message.credits),
             bonus=self._credits(message.bonus),
-            expires_at=message.expires_at,
+            expires_at=_in_utc(message.expires_at),
         )
 
     def _credit(self, message: PaymentConfirmed) -> Command:
@@ -98,7 +99,7 @@ class MessageReader:
             payment_id=message.gateway_payment_id,
             received=_positive(message.received),
             asset=message.received.asset,
-            paid_at=message.paid_at,
+            paid_at=_in_utc(message.paid_at),
             user_id=message.user_id if known else None,
             payment_reference=message.reference,
             worth=_worth(message.worth),
@@ -156,6 +157,11 @@ class MessageReader:
         if money.units < 0:
             raise PoisonMessage("bad-amount", "the amount is below zero")
         return money.units
+
+
+def _in_utc(time: datetime) -> datetime:
+    """One without a zone is meant in UTC: it could not be compared with others, and money is not refused for it."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _worth(money: Money | None) -> Worth | None:

@@ -13,6 +13,7 @@ from ledger.domain.decision import WALLET_MAX, Decision, wallet_event
 from ledger.domain.events import (
     CreditsPurchased,
     MoneyAllocated,
+    MoneyNamed,
     MoneyUnallocated,
     QuoteKept,
 )
@@ -127,7 +128,23 @@ def _owner_found(books: Books, terms: CreditTerms, command: CreditPayment, payme
     try:
         return allocate_payment(books, terms, AllocatePayment(command.payment_key, owner, ours, command.worth))
     except (NothingToAllocate, WalletLimit):
+        return _named(command, payment)
+
+
+def _named(command: CreditPayment, payment: Payment) -> Decision:
+    """Under our reference the money is found by its quote, whenever that comes."""
+    if payment.payment_reference is not None or command.payment_reference is None:
         return Decision(no_effect="still_unallocated")
+    named = MoneyNamed(
+        originator_id=payment.stream,
+        originator_version=payment.version + 1,
+        reference=f"{payment.key}:named",
+        postings=(),
+        gateway=payment.gateway,
+        payment_id=payment.payment_id,
+        payment_reference=command.payment_reference,
+    )
+    return Decision([named])
 
 
 def allocate_payment(books: Books, terms: CreditTerms, command: AllocatePayment) -> Decision:

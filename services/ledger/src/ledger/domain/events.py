@@ -29,6 +29,7 @@ __all__ = [
     "LedgerEvent",
     "MoneyAllocated",
     "MoneyBack",
+    "MoneyNamed",
     "MoneyUnallocated",
     "PaymentRestored",
     "PaymentReversed",
@@ -218,6 +219,16 @@ class MoneyAllocated(LedgerEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MoneyNamed(LedgerEvent):
+    """A later message brought the reference of ours that money lacked which waits for its owner."""
+
+    TOPIC: ClassVar[str] = "ledger.MoneyNamed"
+    gateway: str
+    payment_id: str
+    payment_reference: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnallocatedReversed(MoneyBack):
     """Money went back before it had an owner."""
 
@@ -291,6 +302,7 @@ EVENT_TYPES: tuple[type[LedgerEvent], ...] = (
     DisputeLost,
     MoneyUnallocated,
     MoneyAllocated,
+    MoneyNamed,
     UnallocatedReversed,
     UnallocatedRestored,
     UnallocatedDisputed,

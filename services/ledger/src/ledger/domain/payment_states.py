@@ -154,6 +154,11 @@ def allocated(payment: Payment, event: events.MoneyAllocated) -> Payment:
     )
 
 
+def named(payment: Payment, event: events.MoneyNamed) -> Payment:
+    """The payment once it has our reference."""
+    return replace(payment, payment_reference=event.payment_reference, version=event.originator_version)
+
+
 def gone_back(payment: Payment, event: events.MoneyBack) -> Payment:
     """The payment after news of money that goes back."""
     told = {name: getattr(event, name) for name in Figures._fields}

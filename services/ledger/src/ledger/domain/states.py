@@ -18,6 +18,7 @@ from ledger.domain.payment_states import (
     allocated,
     filled,
     gone_back,
+    named,
     payment_of_purchase,
     payment_without_owner,
     quote_of,
@@ -200,6 +201,11 @@ def _allocated(books: Books, event: events.MoneyAllocated) -> None:
     books.payments[key] = allocated(books.payments[key], event)
 
 
+def _named(books: Books, event: events.MoneyNamed) -> None:
+    key = f"{event.gateway}:{event.payment_id}"
+    books.payments[key] = named(books.payments[key], event)
+
+
 def _quote_kept(books: Books, event: events.QuoteKept) -> None:
     books.quotes[event.payment_reference] = quote_of(event)
 
@@ -218,6 +224,7 @@ _CHANGES: Mapping[type, Callable[[Books, Any], None]] = {
     events.DisputeLost: _disputed("lost"),
     events.MoneyUnallocated: _unallocated,
     events.MoneyAllocated: _allocated,
+    events.MoneyNamed: _named,
     events.UnallocatedReversed: _gone_back,
     events.UnallocatedRestored: _gone_back,
     events.UnallocatedDisputed: _unallocated_disputed,

@@ -32,8 +32,8 @@ class Unreliable:
     def transaction(self) -> AbstractAsyncContextManager[BooksTransaction]:
         return self._transaction()
 
-    async def allocatable(self) -> Sequence[str]:
-        return await self._store.allocatable()
+    async def allocatable(self, after: str, limit: int) -> Sequence[str]:
+        return await self._store.allocatable(after, limit)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[BooksTransaction]:

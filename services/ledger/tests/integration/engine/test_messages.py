@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -217,6 +219,30 @@ async def test_a_poisoned_message_is_parked_and_its_neighbours_settle(ledger: An
     assert (await ledger.wallet("alice")).spendable == 5000
     assert (await ledger.next_offset(), await ledger.count("inbox"), await ledger.count("outbox")) == (7, 2, 5)
     assert {row["topic"] for row in await ledger.pool.fetch("SELECT topic FROM outbox")} == {"payments.dead-letter"}
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+async def test_times_without_a_zone_are_taken_as_utc_and_stop_nobody(ledger: Any, say: Any, batches: int) -> None:
+    records = [
+        without_zones(say.initiated(0, "QREF1")),
+        say.confirmed(1, "pi_1", ours="QREF1"),
+        say.initiated(2, "QREF2"),
+        without_zones(say.confirmed(3, "pi_2", ours="QREF2")),
+        without_zones(say.confirmed(4, "pi_3", ours="QREF3")),
+        say.initiated(5, "QREF3"),
+    ]
+    half = len(records) // batches
+    for start in range(0, len(records), half):
+        await ledger.deliver(*records[start : start + half])
+    assert (await ledger.wallet("alice")).spendable == 3 * 2750
+    assert (await ledger.next_offset(), await ledger.parked()) == (6, [])
+
+
+def without_zones(record: Record) -> Record:
+    told = json.loads(record.value)
+    for name in {"paid_at", "expires_at"} & set(told):
+        told[name] = told[name].removesuffix("Z")
+    return replace(record, value=json.dumps(told).encode())
 
 
 async def test_a_value_that_the_database_refuses_stands_alone(ledger: Any, say: Any) -> None:

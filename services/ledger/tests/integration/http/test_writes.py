@@ -155,6 +155,19 @@ async def test_unallocated_money_gets_an_owner(parts: Parts, client: httpx.Async
 
 
 @pytest.mark.asyncio
+async def test_money_without_a_rate_gets_an_owner_by_what_it_was_worth(parts: Parts, client: httpx.AsyncClient) -> None:
+    ether = CreditPayment("crypto", "eth.1", 5 * 10**15, "ETH/18", datetime.now(UTC))
+    await parts.engine.settle(Work(command=ether))
+    path = "/v1/unallocated/crypto:eth.1/allocate"
+    refused = await post(client, path, {"user_id": "dora"}, "key-1")
+    assert (refused.status_code, refused.json()["code"]) == (404, "nothing_to_allocate")
+    bad = await post(client, path, {"user_id": "dora", "worth_usd": "0.001"}, "key-2")
+    assert (bad.status_code, bad.json()["field"]) == (422, "worth_usd")
+    assert (await post(client, path, {"user_id": "dora", "worth_usd": "12.50"}, "key-3")).status_code == 201
+    assert (await client.get("/v1/wallets/dora")).json()["available"] == "12.50"
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("amount", "code"),
     [

@@ -20,8 +20,8 @@ _CLAIM = """
 INSERT INTO idempotency_keys (user_id, key, request_hash, subject_id) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING RETURNING key
 """
-_FIND = "SELECT request_hash, subject_id, answer FROM idempotency_keys WHERE user_id = $1 AND key = $2"
-_KEEP = "UPDATE idempotency_keys SET answer = $3 WHERE user_id = $1 AND key = $2"
+_FIND = "SELECT request_hash, subject_id, answer, answer_status FROM idempotency_keys WHERE user_id = $1 AND key = $2"
+_KEEP = "UPDATE idempotency_keys SET answer = $3, answer_status = $4 WHERE user_id = $1 AND key = $2"
 _PRUNE = """
 DELETE FROM idempotency_keys WHERE ctid IN (
     SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(days => $1) LIMIT $2
@@ -30,10 +30,12 @@ DELETE FROM idempotency_keys WHERE ctid IN (
 
 
 class Earlier(NamedTuple):
-    """What an earlier request with the same key made. ``answer`` is the stored body, if one was stored."""
+    """What an earlier request with the same key made. ``answer`` is the stored body, if one was stored, and ``status``
+    the one that it came under."""
 
     subject_id: str
     answer: bytes | None
+    status: int = 200
 
 
 def request_hash(operation: str, *parts: str) -> bytes:
@@ -58,12 +60,12 @@ async def find(conn: Any, user_id: str, key: IdempotencyKey) -> Earlier | None:
         return None
     if row["request_hash"] != key.request_hash:
         raise KeyReused
-    return Earlier(row["subject_id"], row["answer"])
+    return Earlier(row["subject_id"], row["answer"], row["answer_status"])
 
 
-async def keep_answer(conn: Any, user_id: str, key: IdempotencyKey, answer: bytes) -> None:
-    """Store the body that a repeat will get."""
-    await conn.execute(_KEEP, user_id, key.key, answer)
+async def keep_answer(conn: Any, user_id: str, key: IdempotencyKey, answer: bytes, status: int = 200) -> None:
+    """Store the body that a repeat will get, and its status."""
+    await conn.execute(_KEEP, user_id, key.key, answer, status)
 
 
 async def prune(conn: Any) -> int:

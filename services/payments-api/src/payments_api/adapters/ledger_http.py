@@ -18,6 +18,7 @@ from chassis.errors import InvalidField
 from chassis.http import MalformedJson, parse_exact
 from contracts.amounts import format_units, parse_units
 from contracts.messages import TransactionRow
+from payments_api.adapters.catalogue import PRICE_ASSET
 from payments_api.application.ports import (
     BookedPayment,
     Charged,
@@ -123,9 +124,13 @@ class HttpLedger:
             raise _unexpected(response)
         return self._read(lambda: BookedPayment(_text_or_none(answer["user_id"]), self._units(answer["credits"])))
 
-    async def allocate(self, gateway: str, gateway_payment_id: str, user_id: str, *, key: str) -> bool:
+    async def allocate(
+        self, gateway: str, gateway_payment_id: str, user_id: str, *, key: str, worth_cents: int | None = None
+    ) -> bool:
         path = f"/v1/unallocated/{quote(f'{gateway}:{gateway_payment_id}', safe='')}/allocate"
-        response = await self._send("POST", path, json={"user_id": user_id}, headers={"idempotency-key": key})
+        worth = {} if worth_cents is None else {"worth_usd": format_units(worth_cents, PRICE_ASSET)}
+        body = {"user_id": user_id, **worth}
+        response = await self._send("POST", path, json=body, headers={"idempotency-key": key})
         if response.status_code == 201:
             return bool(response.headers.get("idempotency-replayed") != "true")
         if _parsed(response).get("code") in _NOT_ALLOCATED:

@@ -21,6 +21,7 @@ from payments_api.application.ports import STREAM_PREFIX, payment_of
 from payments_api.domain.deciding import Command, decide
 from payments_api.domain.events import EVENT_TYPES, PaymentEvent
 from payments_api.domain.payment import Payment, evolve
+from payments_api.domain.subscription_events import SUBSCRIPTION_EVENT_TYPES
 
 _UPSERT = """
 INSERT INTO payments (id, user_id, reference, gateway, price_asset, price, credit_asset, credits, bonus, expires_at,
@@ -48,7 +49,7 @@ VALUES ($1, $2, $3, $4, $5)
 
 def event_mapper() -> EventMapper:
     """Maps this service's events."""
-    return EventMapper(EVENT_TYPES)
+    return EventMapper((*EVENT_TYPES, *SUBSCRIPTION_EVENT_TYPES))
 
 
 class PaymentRepository:

@@ -9,17 +9,15 @@ import asyncpg
 
 from payments_api.application.gateways import RefundRequest
 from payments_api.application.refunding import DueRefund, NotRefundable
+from payments_api.application.refusals import KeyReused
 
 PAUSE_S = 1.0
 PAUSE_MAX_S = 300.0
 RESUME_AFTER_S = 10.0
 
-_PAYMENT = """
-SELECT p.*, (
-    SELECT coalesce(sum(r.amount), 0) FROM refunds AS r WHERE r.payment_id = p.id AND r.state <> 'refused'
-) AS asked_back
-FROM payments AS p WHERE p.id = $1 FOR UPDATE
-"""
+_LOCK = "SELECT received, refunded, price_asset, gateway_payment_id FROM payments WHERE id = $1 FOR UPDATE"
+# A statement of its own, once the payment is locked: what another one asked for while we waited is seen here.
+_ASKED_BACK = "SELECT coalesce(sum(amount), 0) FROM refunds WHERE payment_id = $1 AND state <> 'refused'"
 _OPEN = """
 INSERT INTO refunds (id, payment_id, asset, amount, reason, requested_by, next_attempt_at)
 VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + make_interval(secs => $7))
@@ -41,6 +39,12 @@ _SETTLE = """
 UPDATE refunds SET state = $2, gateway_refund_id = $3, refusal = $4, settled_at = clock_timestamp()
 WHERE id = $1 AND state = 'requested'
 """
+_FAILED = """
+UPDATE refunds AS r SET state = 'refused', refusal = $4, settled_at = clock_timestamp()
+FROM payments AS p
+WHERE p.gateway = $1 AND p.gateway_payment_id = $2 AND r.payment_id = p.id AND r.gateway_refund_id = $3
+  AND r.state = 'accepted'
+"""
 
 
 class PostgresRefundDesk:
@@ -52,15 +56,17 @@ class PostgresRefundDesk:
     async def open(
         self, refund_id: str, payment_id: str, units: int | None, reason: str, requested_by: str
     ) -> Mapping[str, Any]:
-        """Store the intent: ``units`` smallest units of what came, or all that is left of it. Raises NotRefundable."""
+        """Store the intent: ``units`` smallest units of what came, or all that is left of it. The same once more
+        answers the one that is kept. Raises NotRefundable, KeyReused."""
         async with self._pool.acquire() as conn, conn.transaction():
+            payment = await conn.fetchrow(_LOCK, payment_id)
             known = await conn.fetchrow(_READ, refund_id)
             if known is not None:
-                return dict(known)
-            payment = await conn.fetchrow(_PAYMENT, payment_id)
+                return _same(known, units, reason)
             if payment is None or payment["received"] <= 0 or payment["gateway_payment_id"] is None:
                 raise NotRefundable("Nothing has come for this payment")
-            left = int(payment["received"] - max(payment["asked_back"], payment["refunded"]))
+            asked_back = await conn.fetchval(_ASKED_BACK, payment_id)
+            left = int(payment["received"] - max(asked_back, payment["refunded"]))
             wanted = left if units is None else units
             if not 0 < wanted <= left:
                 raise NotRefundable("More than is left of this payment" if left > 0 else "All of it has gone back")
@@ -100,6 +106,17 @@ class PostgresRefundDesk:
         payments = await self._pool.fetch(_ABOUT, [row["payment_id"] for row in rows]) if rows else []
         about = {row["id"]: row for row in payments}
         return [_due(row, about[row["payment_id"]]) for row in rows]
+
+
+async def failed_late(conn: Any, gateway: str, gateway_payment_id: str, gateway_refund_id: str, reason: str) -> None:
+    """The gateway took it and could not do it after all: its amount can be asked for again."""
+    await conn.execute(_FAILED, gateway, gateway_payment_id, gateway_refund_id, reason)
+
+
+def _same(known: Mapping[str, Any], units: int | None, reason: str) -> Mapping[str, Any]:
+    if known["reason"] != reason or units not in (None, int(known["amount"])):
+        raise KeyReused
+    return dict(known)
 
 
 def _due(refund: Mapping[str, Any], payment: Mapping[str, Any]) -> DueRefund:

@@ -27,13 +27,20 @@ class Assigning:
         self._ledger = ledger
         self._new_key = new_key
 
-    async def assign(self, gateway: str, gateway_payment_id: str, user_id: str) -> Assigned:
-        """Make the money theirs. Raises NotFound (nothing is booked), Conflict (it is somebody else's, or nothing that
-        can be credited is left), LedgerAway."""
+    async def assign(
+        self, gateway: str, gateway_payment_id: str, user_id: str, worth_cents: int | None = None
+    ) -> Assigned:
+        """Make the money theirs; ``worth_cents`` is what it was worth in dollars, for what has no rate.
+
+        Raises NotFound (nothing is booked), Conflict (it is somebody else's, or nothing that can be credited is left),
+        LedgerAway.
+        """
         before = await self._booked(gateway, gateway_payment_id)
         if before.user_id is not None:
             return Assigned(_theirs(before, user_id), is_repeat=True)
-        accepted = await self._ledger.allocate(gateway, gateway_payment_id, user_id, key=self._new_key())
+        accepted = await self._ledger.allocate(
+            gateway, gateway_payment_id, user_id, key=self._new_key(), worth_cents=worth_cents
+        )
         after = await self._booked(gateway, gateway_payment_id)
         if after.user_id is None:
             raise Conflict("not_assignable", "Nothing of that money can be credited: it went back, or it has no rate")

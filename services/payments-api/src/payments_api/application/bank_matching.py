@@ -50,19 +50,37 @@ def references_in(text: str) -> Sequence[str]:
     return tuple(dict.fromkeys(found for window in _windows(text) if (found := normalize_reference(window))))
 
 
-def propose(text: str, asset: str, units: int, candidates: Sequence[Candidate]) -> Proposal | None:
-    """The payment that ``units`` of ``asset`` with ``text`` are for; None when there is none, or more than one."""
-    named = references_in(text)
-    if named:
-        meant = [candidate for candidate in candidates if candidate.reference in named]
-        return _by_reference(meant[0], asset, units) if len(meant) == 1 else None
-    # A check digit tells of every single wrong character, so this is a slip of the pen and not another payment.
-    windows = _windows(text)
-    almost = [one for one in candidates if one.is_open and any(_is_almost(window, one.reference) for window in windows)]
-    if almost:
-        return Proposal(almost[0].payment_id, "medium", "almost_reference") if len(almost) == 1 else None
-    fitting = [one for one in candidates if one.is_open and (one.asset, one.due) == (asset, units)]
-    return Proposal(fitting[0].payment_id, "low", "amount_only") if len(fitting) == 1 else None
+class Matching:
+    """Proposals among ``candidates``, who are sorted once: a statement has thousands of lines, and payments are
+    begun by anybody."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._by_reference = {candidate.reference: candidate for candidate in candidates}
+        self._by_due: dict[tuple[str, int], list[Candidate]] = {}
+        self._by_blurred: dict[str, list[Candidate]] = {}
+        for candidate in candidates:
+            if candidate.is_open:
+                self._by_due.setdefault((candidate.asset, candidate.due), []).append(candidate)
+                for blurred in _blurred(candidate.reference):
+                    self._by_blurred.setdefault(blurred, []).append(candidate)
+
+    def propose(self, text: str, asset: str, units: int) -> Proposal | None:
+        """The payment that ``units`` of ``asset`` with ``text`` are for; None when there is none, or more than one."""
+        named = references_in(text)
+        if named:
+            meant = [self._by_reference[reference] for reference in named if reference in self._by_reference]
+            return _by_reference(meant[0], asset, units) if len(meant) == 1 else None
+        # A check digit tells of every single wrong character, so this is a slip of the pen and not another payment.
+        almost = self._almost(text)
+        if almost:
+            return Proposal(almost.pop(), "medium", "almost_reference") if len(almost) == 1 else None
+        fitting = self._by_due.get((asset, units), [])
+        return Proposal(fitting[0].payment_id, "low", "amount_only") if len(fitting) == 1 else None
+
+    def _almost(self, text: str) -> set[str]:
+        """The open payments whose reference stands in ``text`` with one wrong character."""
+        blurred = {one for window in dict.fromkeys(_windows(text)) for one in _blurred(window)}
+        return {found.payment_id for one in blurred for found in self._by_blurred.get(one, ())}
 
 
 def _by_reference(candidate: Candidate, asset: str, units: int) -> Proposal:
@@ -80,6 +98,6 @@ def _windows(text: str) -> Sequence[str]:
     return [compact[start : start + LENGTH] for start in starts if start + LENGTH <= len(compact)]
 
 
-def _is_almost(window: str, reference: str) -> bool:
-    """One character is wrong."""
-    return sum(mine != theirs for mine, theirs in zip(window, reference, strict=True)) == 1
+def _blurred(text: str) -> Sequence[str]:
+    """The text with each of its characters made unreadable in turn: two that differ in one have one in common."""
+    return [f"{text[:place]}*{text[place + 1 :]}" for place in range(len(text))]

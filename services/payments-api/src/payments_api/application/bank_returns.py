@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from chassis.bus.retry import passes
+from chassis.rounds import in_rounds
 from chassis.runtime import StopSignal
 from payments_api.application.bank_receipts import BATCH_MAX_RECEIPTS, NAME, TELL_AGAIN_EVERY_S, receipt_id
 from payments_api.application.gateways import Observation, Observing
@@ -84,13 +84,11 @@ class BankReturns:
 
     async def run(self, stop: StopSignal) -> None:
         """Tell what was kept and not told, until stopped."""
-        while not await stop.wait_for(TELL_AGAIN_EVERY_S):
-            try:
-                await self.tell_untold(older_than_s=TELL_AGAIN_EVERY_S)
-            except Exception as error:
-                if not passes(error):
-                    raise
-                log.warning("bank_returns_not_told", error=str(error))
+
+        async def tell() -> None:
+            await self.tell_untold(older_than_s=TELL_AGAIN_EVERY_S)
+
+        await in_rounds(tell, stop, every_s=TELL_AGAIN_EVERY_S, failed="bank_returns_not_told")
 
     async def tell_untold(self, *, older_than_s: float) -> int:
         """Tell once more; answers how many."""

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Literal, NamedTuple, Protocol
 
 from chassis.errors import Conflict, DomainError, NotFound
-from payments_api.application.bank_matching import Candidate, Proposal, propose, references_in
+from payments_api.application.bank_matching import Candidate, Matching, Proposal, references_in
 from payments_api.application.bank_receipts import Arrival, BankReceipts, Receipt, receipt_id
 
 EntryState = Literal["open", "accepted", "dismissed"]
@@ -169,11 +169,11 @@ class BankStatements:
 
     async def _proposed(self, entries: Sequence[Entry]) -> Sequence[Proposed]:
         references = {found for entry in entries for found in references_in(entry.remittance)}
-        candidates = await self._desk.candidates(sorted(references)) if entries else ()
+        matching = Matching(await self._desk.candidates(sorted(references)) if entries else ())
         return [
             Proposed(
                 entry,
-                propose(entry.remittance, entry.asset, entry.units, candidates) if entry.state == "open" else None,
+                matching.propose(entry.remittance, entry.asset, entry.units) if entry.state == "open" else None,
             )
             for entry in entries
         ]

@@ -13,6 +13,7 @@ import structlog
 
 from chassis.bus.retry import passes
 from chassis.errors import DomainError
+from chassis.rounds import in_rounds
 from chassis.runtime import StopSignal
 from payments_api.application.gateways import AskedPayment, Gateway, Observing
 
@@ -52,14 +53,12 @@ class Following:
 
     async def run(self, stop: StopSignal) -> None:
         """Look until stopped; what is away is asked again later, bugs are raised."""
-        while not await stop.wait_for(LOOK_EVERY_S):
-            try:
-                while await self.follow_once() == BATCH_MAX_PAYMENTS and not stop.is_set():
-                    continue
-            except Exception as error:
-                if not passes(error):
-                    raise
-                log.warning("payments_not_followed", error=str(error))
+
+        async def follow() -> None:
+            while await self.follow_once() == BATCH_MAX_PAYMENTS and not stop.is_set():
+                continue
+
+        await in_rounds(follow, stop, every_s=LOOK_EVERY_S, failed="payments_not_followed")
 
     async def follow_once(self) -> int:
         """Look at those whose time has come; answers how many."""

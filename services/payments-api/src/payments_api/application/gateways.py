@@ -141,6 +141,11 @@ class Gateway(Protocol):
     name: str
     is_demo: bool
 
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """The asset of each currency that can be asked for here, by its code: ``{"USD": "USD/2"}``."""
+        ...
+
     def describe(self) -> Mapping[str, Any]:
         """What ``GET /api/payments/gateways`` says of it beside name and demo: currencies, limits, coins, keys that
         are public."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -18,13 +19,28 @@ from chassis.ids import IdFactory
 from contracts.references import RANDOM_BITS, make_reference
 from payments_api.application.gateways import Gateway, Opened, PayRequest
 from payments_api.application.ports import PaymentStore
-from payments_api.application.refusals import GatewayNotConfigured, UnknownGateway
+from payments_api.application.refusals import GatewayNotConfigured, KeyReused, UnknownGateway
 from payments_api.domain.deciding import Initiate, OpenCheckout
 from payments_api.domain.payment import Payment
 from payments_api.domain.quotes import Quote, QuoteRefused
 
 KNOWN_GATEWAYS = frozenset({"stripe", "clickpesa", "bank", "crypto", "demo"})
 _IDS_BY_KEY = UUID("6f1d2b8e-6d5c-4f0e-9c39-7a7f5b1f6a10")
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What was promised earlier for the same price, in smallest units of credit: it holds whatever the catalogue says
+    now, for ``lifetime_s`` seconds whatever the gateway would give."""
+
+    credits: int
+    bonus: int
+    lifetime_s: int
+
+    def instead_of(self, quote: Quote, now: datetime) -> Quote:
+        """``quote`` with what was promised."""
+        expires_at = now + timedelta(seconds=self.lifetime_s)
+        return replace(quote, credits=self.credits, bonus=self.bonus, expires_at=expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,7 @@ class Asked:
     customer_email: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    promised: Promised | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +105,21 @@ class Initiating:
             options=asked.options,
         )
         try:
-            quote = await chosen.quote(request, self._clock.now())
+            quote = await self._quote(chosen, request, asked.promised)
         except QuoteRefused as refused:
             raise InvalidField(refused.field, refused.code, refused.title) from refused
         return Prepared(request, gateway, quote, await chosen.initiate(request, quote))
 
+    async def _quote(self, gateway: Gateway, request: PayRequest, promised: Promised | None) -> Quote:
+        now = self._clock.now()
+        if promised is None:
+            return await gateway.quote(request, now)
+        # The gateway says what it takes; of a package it would say what that costs today.
+        return promised.instead_of(await gateway.quote(replace(request, package_id=None), now), now)
+
     async def store(self, conn: Any, prepared: Prepared) -> Payment:
-        """Store it in ``conn``'s transaction."""
+        """Store it in ``conn``'s transaction. Raises KeyReused for a key that was used so long ago that its answer is
+        forgotten: the payment which it began is still there."""
         request, opened = prepared.request, prepared.opened
         deposit = opened.deposit
         initiate = Initiate(
@@ -116,6 +141,8 @@ class Initiating:
             },
         )
         state = await self._store.load(conn, request.payment_id)
+        if state.version != 0:
+            raise KeyReused
         commands = [initiate, OpenCheckout(opened.payment_url, opened.details)]
         state = await self._store.save(conn, state, commands)
         await self._store.keep_details(conn, request, opened.client_secret)

@@ -15,7 +15,7 @@ from payments_api.application.receipts import GATEWAY_NAMES, Receipts
 from payments_api.domain.deciding import ReportCredited
 from payments_api.domain.payment import Payment
 
-Kind = Literal["failed", "credited"]
+Kind = Literal["failed", "credited", "renewal"]
 
 
 class MailOutbox(Protocol):
@@ -65,6 +65,23 @@ class Notifying:
             "receipt": number,
         }
         await self._outbox.write(conn, "credited", payment_id, f"credited:{payment_id}:{after.version}", facts)
+
+    async def on_renewal(self, conn: Any, payment: Payment, pay_url: str) -> None:
+        """A further period of a subscription is to be paid at ``pay_url``."""
+        if self._outbox is None:
+            return
+        assert payment.quote is not None, "a payment that was begun has a quote"
+        quote = payment.quote
+        facts = {
+            "reference": payment.reference,
+            "gateway": _gateway_name(payment.gateway),
+            "amount": _amount(quote.price, quote.price_asset),
+            "credits": _amount(quote.credits + quote.bonus, quote.credit_asset),
+            "until": f"{quote.expires_at:%d %B %Y, %H:%M} UTC",
+            "pay_url": pay_url,
+        }
+        payment_id = payment_of(payment.stream)
+        await self._outbox.write(conn, "renewal", payment_id, f"renewal:{payment_id}", facts)
 
 
 def _gateway_name(gateway: str) -> str:

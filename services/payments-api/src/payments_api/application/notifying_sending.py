@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
-from chassis.bus.retry import passes
 from chassis.errors import OperationalError
+from chassis.rounds import in_rounds
 from chassis.runtime import StopSignal
 from payments_api.application.notifying import Kind
 
@@ -81,13 +81,7 @@ class Sending:
 
     async def run(self, stop: StopSignal) -> None:
         """Send what is due until stopped; bugs are raised."""
-        while not await stop.wait_for(LOOK_EVERY_S):
-            try:
-                await self.send_due(stop)
-            except Exception as error:
-                if not passes(error):
-                    raise
-                log.warning("mails_not_sent", error=str(error))
+        await in_rounds(lambda: self.send_due(stop), stop, every_s=LOOK_EVERY_S, failed="mails_not_sent")
 
     async def send_due(self, stop: StopSignal | None = None) -> int:
         """One round, which ends early when the server is away; answers how many were sent."""

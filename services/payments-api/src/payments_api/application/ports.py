@@ -155,9 +155,12 @@ class Ledger(Protocol):
         """What the books have of a gateway's payment; None for one that is not booked. Raises LedgerAway."""
         ...
 
-    async def allocate(self, gateway: str, gateway_payment_id: str, user_id: str, *, key: str) -> bool:
-        """Give unallocated money to a person, once. False: the ledger did not, because it is somebody's already or
-        nothing of it can be credited; ``booked`` tells which. Raises LedgerAway."""
+    async def allocate(
+        self, gateway: str, gateway_payment_id: str, user_id: str, *, key: str, worth_cents: int | None = None
+    ) -> bool:
+        """Give unallocated money to a person, once; ``worth_cents`` is what all of it was worth in dollars, for what
+        has no rate. False: the ledger did not, because it is somebody's already or nothing of it can be credited;
+        ``booked`` tells which. Raises LedgerAway."""
         ...
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from chassis.bus.retry import Backoff, passes
 from chassis.ids import IdFactory
+from chassis.rounds import in_rounds
 from chassis.runtime import StopSignal
 from payments_api.application.ports import IdempotencyKey, Ledger, Opened, Purchase, PurchaseDesk, Service
 from payments_api.application.refusals import OutcomeUnknown
@@ -69,13 +70,7 @@ class Purchasing:
 
     async def run(self, stop: StopSignal) -> None:
         """Resume what is due until stopped. A database that is away is waited for; bugs are raised."""
-        while not await stop.wait_for(self._patience.look_every_s):
-            try:
-                await self.resume_once()
-            except Exception as error:
-                if not passes(error):
-                    raise
-                log.warning("purchases_not_resumed", error=str(error))
+        await in_rounds(self.resume_once, stop, every_s=self._patience.look_every_s, failed="purchases_not_resumed")
 
     async def _pursue(self, purchase: Purchase, deadline: float) -> Purchase:
         backoff = Backoff(self._patience.first_pause_s, self._patience.longest_pause_s)

@@ -13,11 +13,13 @@ import structlog
 
 from chassis.bus.retry import passes
 from chassis.errors import Conflict, DomainError
+from chassis.rounds import in_rounds
 from chassis.runtime import StopSignal
-from payments_api.application.gateways import Gateway, GatewayRefused, Observing, RefundRequest
+from payments_api.application.gateways import Gateway, GatewayRefused, Observing, RefundRequest, RefundStarted
 
 BATCH_MAX_REFUNDS = 20
 LOOK_EVERY_S = 1.0
+FAILED_AT_ONCE = "The gateway took it and it failed at once"
 
 log = structlog.get_logger("refunding")
 
@@ -73,14 +75,12 @@ class Refunding:
 
     async def run(self, stop: StopSignal) -> None:
         """Ask for what is due until stopped."""
-        while not await stop.wait_for(LOOK_EVERY_S):
-            try:
-                for due in await self._desk.take_due(BATCH_MAX_REFUNDS):
-                    await self._ask(due)
-            except Exception as error:
-                if not passes(error):
-                    raise
-                log.warning("refunds_not_asked", error=str(error))
+        await in_rounds(self.ask_due, stop, every_s=LOOK_EVERY_S, failed="refunds_not_asked")
+
+    async def ask_due(self) -> None:
+        """Ask for what is due, once."""
+        for due in await self._desk.take_due(BATCH_MAX_REFUNDS):
+            await self._ask(due)
 
     async def _ask(self, due: DueRefund) -> None:
         refund_id = due.request.refund_id
@@ -99,4 +99,11 @@ class Refunding:
                 raise
             log.warning("refund_unanswered", refund=refund_id, error=str(error))
         else:
+            await self._settle(refund_id, started)
+
+    async def _settle(self, refund_id: str, started: RefundStarted) -> None:
+        failed = next((told for told in started.observations if told.fields.get("state") == "failed"), None)
+        if failed is None:
             await self._desk.accept(refund_id, started.gateway_refund_id)
+        else:
+            await self._desk.refuse(refund_id, str(failed.fields.get("reason") or FAILED_AT_ONCE))

@@ -48,8 +48,12 @@ from payments_api.application.initiating import Initiating
 from payments_api.application.ports import Ledger
 from payments_api.application.purchasing import Patience, Purchasing
 from payments_api.application.refunding import Refunding
+from payments_api.application.saved_cards import SavedCards
+from payments_api.bootstrap.crypto import crypto_tasks
 from payments_api.bootstrap.gateways import gateways
 from payments_api.bootstrap.mail import MailParts, mail_parts
+from payments_api.bootstrap.saved_cards import saved_cards
+from payments_api.bootstrap.subscriptions import SubscriptionParts, subscription_parts
 from payments_api.projections.live_feed import LiveFeed
 from payments_api.projections.payment_views import PaymentViews
 from payments_api.projections.views import Views
@@ -78,6 +82,7 @@ class Parts:
     gateways: Mapping[str, Gateway]
     observing: Observing
     initiating: Initiating
+    saved_cards: SavedCards | None
     following: Following
     refund_desk: PostgresRefundDesk
     refunding: Refunding
@@ -85,6 +90,7 @@ class Parts:
     bank_returns: BankReturns
     bank_statements: BankStatements
     mail: MailParts
+    subscriptions: SubscriptionParts
     purchasing: Purchasing
     sessions: Sessions
     views: Views
@@ -114,6 +120,10 @@ async def open_parts(
         for gateway in parts.gateways.values():
             if isinstance(gateway, Closeable):
                 stack.push_async_callback(gateway.close)
+        for recurring in parts.subscriptions.recurring.values():
+            stack.push_async_callback(recurring.close)
+        if parts.saved_cards is not None:
+            stack.push_async_callback(parts.saved_cards.close)
         yield parts
 
 
@@ -136,6 +146,12 @@ def _assemble(
     bank_receipts = BankReceipts(PostgresReceiptDesk(pool), observing, clock)
     open_payments = OpenPayments(pool, first_after_s=settings.follow_after_s, pause_s=settings.follow_every_s)
     expiring = Expiring(pool, payments, clock, grace_s=settings.expiry_grace_s)
+    initiating = Initiating(payments, offered, clock, ids)
+    mail = mail_parts(settings, str(settings.frontend_url), pool, clock)
+    wakeup = asyncio.Event()
+    subscriptions = subscription_parts(
+        settings, pool, store, payments, initiating, mail.notifying, catalogue.pricing, clock, ids, wakeup
+    )
     patience = patience or Patience(
         budget_s=settings.purchase_budget_s, resume_after_s=settings.purchase_budget_s + settings.ledger_timeout_s
     )
@@ -150,20 +166,22 @@ def _assemble(
         payments=payments,
         gateways=offered,
         observing=observing,
-        initiating=Initiating(payments, offered, clock, ids),
+        initiating=initiating,
+        saved_cards=saved_cards(settings, pool, clock, ids),
         following=Following(open_payments, offered, observing, expiring.expire),
         refund_desk=refund_desk,
         refunding=Refunding(refund_desk, offered, observing),
         bank_receipts=bank_receipts,
         bank_returns=BankReturns(PostgresReturnDesk(pool), observing),
         bank_statements=BankStatements(PostgresEntryDesk(pool), bank_receipts),
-        mail=mail_parts(settings, str(settings.frontend_url), pool, clock),
+        mail=mail,
+        subscriptions=subscriptions,
         purchasing=Purchasing(PostgresPurchaseDesk(pool), ledger, ids, patience=patience),
         sessions=Sessions(pool, clock, _new_token, lifetime_s=settings.session_lifetime_s),
         views=Views(pool),
         payment_views=PaymentViews(pool, store, event_mapper()),
         feed=LiveFeed(pool),
-        relay_wakeup=asyncio.Event(),
+        relay_wakeup=wakeup,
     )
 
 
@@ -188,9 +206,11 @@ def housekeeping_tasks(parts: Parts) -> dict[str, Task]:
     mails: dict[str, Task] = {} if parts.mail.sending is None else {"mails": parts.mail.sending.run}
     return {
         **mails,
+        **crypto_tasks(parts.gateways, parts.ledger, parts.observing),
         "purchases": parts.purchasing.run,
         "following": parts.following.run,
         "refunds": parts.refunding.run,
+        "subscriptions": parts.subscriptions.renewing.run,
         "bank-receipts": parts.bank_receipts.run,
         "bank-returns": parts.bank_returns.run,
         "inbox-pruning": inbox,

@@ -15,9 +15,10 @@ from payments_api.adapters.gateways.demo import DemoGateway
 from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
 from payments_api.adapters.gateways.stripe_api import StripeApi
 from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
-from payments_api.application.gateways import Gateway
+from payments_api.application.gateways import Gateway, RateSource
 from payments_api.bootstrap.clickpesa import clickpesa_api, clickpesa_gateway
 from payments_api.bootstrap.crypto import crypto_gateway
+from payments_api.bootstrap.demo_gateways import demo_bank, demo_crypto
 from payments_api.bootstrap.rates import rate_source
 from payments_api.domain.quotes import Pricing
 from payments_api.settings import PaymentsApiSettings
@@ -33,29 +34,37 @@ def gateways(settings: PaymentsApiSettings, catalogue: Catalogue, pool: asyncpg.
         offered.append(
             DemoGateway(str(settings.demo_gateway_url), secret.get_secret_value().encode(), catalogue.pricing)
         )
-    stripe = stripe_gateway(settings, catalogue.pricing)
-    offered += [] if stripe is None else [stripe]
     clickpesa = clickpesa_api(settings, SystemClock(), settings.gateway_timeout_s)
     rates = rate_source(settings, SystemClock(), clickpesa)
+    stripe = stripe_gateway(settings, catalogue.pricing, rates)
+    offered += [] if stripe is None else [stripe]
     offered += [] if clickpesa is None else [clickpesa_gateway(settings, clickpesa, catalogue.pricing, rates)]
-    crypto = crypto_gateway(settings, pool, catalogue.pricing, rates)
+    crypto = crypto_gateway(settings, pool, catalogue.pricing, rates) or demo_crypto(settings, pool, catalogue.pricing)
     offered += [] if crypto is None else [crypto]
-    bank = bank_gateway(settings, catalogue.pricing)
+    bank = bank_gateway(settings, catalogue.pricing) or demo_bank(settings, catalogue.pricing)
     offered += [] if bank is None else [bank]
     return {gateway.name: gateway for gateway in offered}
 
 
-def stripe_gateway(settings: PaymentsApiSettings, pricing: Pricing) -> StripeGateway | None:
+def stripe_gateway(settings: PaymentsApiSettings, pricing: Pricing, rates: RateSource) -> StripeGateway | None:
     """By its key; in demo mode also without one, by a simulator behind STRIPE_API_BASE."""
+    access = stripe_access(settings)
+    if access is None:
+        return None
+    others = settings.stripe_other_currencies
+    shop = StripeShop(str(settings.frontend_url), settings.stripe_publishable_key, others)
+    is_demo = settings.stripe_secret_key is None
+    return StripeGateway(StripeApi(StripeConnection(access)), shop, pricing, rates=rates, is_demo=is_demo)
+
+
+def stripe_access(settings: PaymentsApiSettings) -> StripeAccess | None:
+    """How Stripe is reached; None where it is not offered."""
     key = settings.stripe_secret_key
     base = None if settings.stripe_api_base is None else str(settings.stripe_api_base)
-    is_demo = key is None and settings.demo_payment and base is not None
-    if key is None and not is_demo:
+    if key is None and (base is None or not settings.demo_payment):
         return None
     secret = SIMULATED_STRIPE_KEY if key is None else key.get_secret_value()
-    access = StripeAccess(secret, settings.gateway_timeout_s, settings.stripe_api_version, base)
-    shop = StripeShop(str(settings.frontend_url), settings.stripe_publishable_key)
-    return StripeGateway(StripeApi(StripeConnection(access)), shop, pricing, is_demo=is_demo)
+    return StripeAccess(secret, settings.gateway_timeout_s, settings.stripe_api_version, base)
 
 
 def bank_gateway(settings: PaymentsApiSettings, pricing: Pricing) -> BankGateway | None:

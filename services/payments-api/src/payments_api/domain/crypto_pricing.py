@@ -1,6 +1,7 @@
 """How many coins a price in dollars is, and how few coins can be sent at all.
 
-The only place that rounds amounts of coins: up to the smallest unit, so that the price is covered.
+The only place that rounds amounts of coins: up to the smallest unit, so that the price is covered; and what coins are
+worth down, as credits are.
 """
 
 from __future__ import annotations
@@ -43,6 +44,13 @@ def coins_for(cents: Decimal | int, rate: Decimal, exponent: int) -> int:
     scale: int = 10**exponent
     exact = Fraction(cents) * scale / (CENTS * Fraction(rate))
     return -(-exact.numerator // exact.denominator)
+
+
+def cents_for(units: int, rate: Decimal, exponent: int, fee: Decimal) -> int:
+    """The highest price that ``units`` cover at ``rate`` dollars a coin, the ``fee`` upon it included: rounded down."""
+    scale: int = 10**exponent
+    exact = units * Fraction(rate) * CENTS / (scale * (1 + Fraction(fee)))
+    return exact.numerator // exact.denominator
 
 
 def least_cents(terms: CoinTerms, rate: Decimal) -> int:

@@ -38,7 +38,8 @@ STATUSES = (
 class Payment:
     """The state. ``version`` counts its events; ``credited`` is None until the ledger gave credits.
 
-    ``received`` and ``reversed`` are by the gateway's id of each piece, ``disputes`` by the dispute's id.
+    ``received`` and ``reversed`` are by the gateway's id of each piece, ``disputes`` by the dispute's id. Pieces that
+    are ``foreign`` came in another asset than the quote's: they count in none of its sums.
     """
 
     stream: str
@@ -63,6 +64,7 @@ class Payment:
     last_rule: str | None = None
     received: Mapping[str, int] = field(default_factory=dict)
     reversed: Mapping[str, int] = field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()
     disputes: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -70,12 +72,12 @@ class Payment:
     @property
     def received_total(self) -> int:
         """What came, of the quote's asset."""
-        return sum(self.received.values())
+        return self._of_quote(self.received)
 
     @property
     def refunded_total(self) -> int:
-        """What went back."""
-        return sum(self.reversed.values())
+        """What went back, of the quote's asset."""
+        return self._of_quote(self.reversed)
 
     @property
     def status(self) -> str:
@@ -84,8 +86,8 @@ class Payment:
             return self._status_before_credits()
         if DISPUTED in self.disputes.values():
             return DISPUTED
-        if self.refunded_total:
-            return REFUNDED if self.refunded_total >= self.received_total else PARTIALLY_REFUNDED
+        if any(self.reversed.values()):
+            return REFUNDED if self._is_all_back() else PARTIALLY_REFUNDED
         if self.disputes:
             return LOST if LOST in self.disputes.values() else WON
         return self._status_of_amount()
@@ -94,6 +96,13 @@ class Payment:
     def is_open(self) -> bool:
         """Whether it may still become credits by itself: its gateway is worth asking, and its time may run out."""
         return self.credited is None and not self.is_over and not self.is_expired
+
+    def _of_quote(self, units: Mapping[str, int]) -> int:
+        return sum(of_piece for piece, of_piece in units.items() if piece not in self.foreign)
+
+    def _is_all_back(self) -> bool:
+        is_back = all(self.reversed.get(piece, 0) >= self.received[piece] for piece in self.foreign)
+        return is_back and self.refunded_total >= self.received_total
 
     def _status_before_credits(self) -> str:
         if any(state != "withdrawn" for state in self.seen.values()):
@@ -151,10 +160,12 @@ def _expired(_state: Payment, _event: events.PaymentExpired) -> dict[str, Any]:
 
 
 def _credited(state: Payment, event: events.PaymentCredited) -> dict[str, Any]:
+    quoted = state.quote is None or event.received_asset == state.quote.price_asset
     return {
         "credited": (state.credited or 0) + event.credits,
         "last_rule": event.rule,
         "received": {**state.received, event.gateway_payment_id: event.received},
+        "foreign": state.foreign if quoted else state.foreign | {event.gateway_payment_id},
         "gateway_payment_id": event.gateway_payment_id or state.gateway_payment_id,
         "failure_reason": None,
     }

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import asyncpg
 
-from chassis.errors import InvalidField
 from contracts.amounts import Asset, to_decimal
 from payments_api.application.gateways import AskedPayment
+from payments_api.projections.times import bad_cursor, cursor_time, in_utc
 
 DisputeStatus = Literal["needs_response", "won", "lost"]
 
@@ -156,9 +156,9 @@ class BackOffice:
         self._pool = pool
 
     async def failures(self, wanted: FailureFilter, *, limit: int, cursor: str | None) -> Rows:
-        """A page of failed payments, newest first, and the next one's cursor. Raises InvalidField (``cursor``)."""
+        """A page of failed payments, newest first, and the cursor of the next. Raises InvalidField."""
         before, last_id = (None, ("",)) if cursor is None else _place(cursor, 1)
-        about = (wanted.gateway, wanted.user_id, wanted.since, wanted.until)
+        about = (wanted.gateway, wanted.user_id, in_utc("from", wanted.since), in_utc("to", wanted.until))
         rows = await self._pool.fetch(_FAILURES, *about, before, *last_id, limit)
         return [_failure(row) for row in rows], _following(rows, limit, "id")
 
@@ -234,10 +234,6 @@ def _following(rows: Sequence[Mapping[str, Any]], limit: int, *names: str) -> st
 
 def _place(cursor: str, names: int) -> tuple[datetime, tuple[str, ...]]:
     time, *last = cursor.split("~", names)
-    try:
-        at = datetime.fromisoformat(time)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None or len(last) != names or not all(last):
-        raise InvalidField("cursor", "bad_cursor", "This is not a cursor that we gave")
-    return at, tuple(last)
+    if len(last) != names or not all(last):
+        raise bad_cursor()
+    return cursor_time(time), tuple(last)

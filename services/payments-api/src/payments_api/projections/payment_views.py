@@ -13,12 +13,12 @@ from typing import Any
 
 import asyncpg
 
-from chassis.errors import InvalidField
 from eventstore.mapper import EventMapper
 from eventstore.port import EventStore
 from payments_api.application import presenting
 from payments_api.application.ports import STREAM_PREFIX
 from payments_api.domain.payment import Payment, evolve
+from payments_api.projections.times import bad_cursor, cursor_time, in_utc
 
 _BY_ID = "SELECT * FROM payments WHERE id = $1 AND ($2::text IS NULL OR user_id = $2)"
 _BY_REFERENCE = "SELECT * FROM payments WHERE reference = $1 AND user_id = $2"
@@ -75,10 +75,11 @@ class PaymentViews:
     async def page(
         self, user_id: str | None, wanted: Filter, *, limit: int, cursor: str | None
     ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
-        """A page, newest first, and the cursor of the next. Raises InvalidField for a cursor that is none."""
+        """A page, newest first, and the cursor of the next. Raises InvalidField for a cursor or time that is none."""
         before, before_id = (None, "") if cursor is None else _place(cursor)
+        since, until = in_utc("from", wanted.since), in_utc("to", wanted.until)
         rows = await self._pool.fetch(
-            _PAGE, user_id, wanted.statuses, wanted.gateway, wanted.since, wanted.until, before, before_id, limit
+            _PAGE, user_id, wanted.statuses, wanted.gateway, since, until, before, before_id, limit
         )
         following = f"{rows[-1]['created_at'].isoformat()}~{rows[-1]['id']}" if len(rows) == limit else None
         return [presenting.payment(row) for row in rows], following
@@ -118,10 +119,6 @@ class PaymentViews:
 
 def _place(cursor: str) -> tuple[datetime, str]:
     time, _, payment_id = cursor.partition("~")
-    try:
-        at = datetime.fromisoformat(time)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None or not payment_id:
-        raise InvalidField("cursor", "bad_cursor", "This is not a cursor that we gave")
-    return at, payment_id
+    if not payment_id:
+        raise bad_cursor()
+    return cursor_time(time), payment_id

@@ -12,12 +12,21 @@ from payments_api.settings.crypto import CryptoSettings
 from payments_api.settings.mail import MailSettings
 from payments_api.settings.rates import RateSettings
 from payments_api.settings.stripe import StripeSettings
+from payments_api.settings.subscriptions import SubscriptionSettings
 
 PORT = 8000
 DAY_S = 86_400
 
 
-class PaymentsApiSettings(StripeSettings, ClickPesaSettings, BankSettings, CryptoSettings, RateSettings, MailSettings):
+class PaymentsApiSettings(
+    StripeSettings,
+    ClickPesaSettings,
+    BankSettings,
+    CryptoSettings,
+    RateSettings,
+    MailSettings,
+    SubscriptionSettings,
+):
     """Times are in seconds."""
 
     service: ClassVar[str] = "payments-api"

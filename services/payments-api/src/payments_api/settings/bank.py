@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, HttpUrl, StringConstraints, model_validator
 
 from chassis.settings import ServiceSettings
 
@@ -16,7 +16,7 @@ _Line = Annotated[
 
 
 class BankSettings(ServiceSettings):
-    """Our account, as payers are shown it. Without it bank transfer is not offered."""
+    """Our account, as payers are shown it. Without it bank transfer is not offered, or by a play bank in demo mode."""
 
     bank_name: Annotated[_Line | None, Field(description="The bank that holds our account")] = None
     bank_account_name: Annotated[_Line | None, Field(description="Whose account it is: the payee's name")] = None
@@ -31,6 +31,9 @@ class BankSettings(ServiceSettings):
     bank_quote_lifetime_s: Annotated[
         int, Field(ge=3600, le=60 * DAY_S, description="How long the quote of a bank transfer is honoured")
     ] = 7 * DAY_S
+    bank_demo_url: Annotated[
+        HttpUrl | None, Field(description="The page that plays the bank in demo mode, where there is no account")
+    ] = None
 
     @model_validator(mode="after")
     def _an_account_is_whole(self) -> Self:

@@ -10,7 +10,16 @@ from functools import partial
 from typing import Annotated, Self
 
 from eth_utils.address import is_checksum_address, to_checksum_address
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from chassis.settings import ServiceSettings
 from contracts.amounts import AmountError, parse_units
@@ -70,7 +79,8 @@ class TokenSetting(BaseModel):
 
 
 class CryptoSettings(ServiceSettings):
-    """Without an account key no coin is offered. Tables name a network, a COIN or network.COIN; the most exact wins."""
+    """Without an account key no coin is offered, in demo mode play ones. Tables name a network, a COIN or network.COIN;
+    the most exact wins."""
 
     crypto_btc_xpub: Annotated[
         SecretStr | None, Field(description="Bitcoin: an account's extended public key, BIP-84 (zpub…, vpub…, xpub…)")
@@ -116,6 +126,9 @@ class CryptoSettings(ServiceSettings):
     crypto_gap_limit: Annotated[
         int, Field(ge=1, le=100_000, description="How many unused addresses your wallet looks ahead")
     ] = 20
+    crypto_demo_url: Annotated[
+        HttpUrl | None, Field(description="The page that plays wallets and chains in demo mode, where there is no key")
+    ] = None
 
     @model_validator(mode="after")
     def _crypto_keys_are_public(self) -> Self:

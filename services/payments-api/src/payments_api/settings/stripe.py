@@ -18,6 +18,13 @@ class StripeSettings(ServiceSettings):
     stripe_publishable_key: Annotated[
         str | None, Field(pattern=r"^pk_[A-Za-z0-9_]+$", description="Stripe's publishable key, shown to browsers")
     ] = None
+    stripe_currencies: Annotated[
+        str,
+        Field(
+            pattern=r"^([A-Z]{3}(, ?[A-Z]{3})*)?$",
+            description="Currencies sold beside US dollars, EUR,JPY; each needs a rate (FIXED_RATES, or the sources)",
+        ),
+    ] = ""
     stripe_api_version: Annotated[
         str | None,
         Field(
@@ -28,6 +35,11 @@ class StripeSettings(ServiceSettings):
     stripe_api_base: Annotated[
         HttpUrl | None, Field(description="A local server that speaks Stripe's API, instead of Stripe")
     ] = None
+
+    @property
+    def stripe_other_currencies(self) -> tuple[str, ...]:
+        """The codes of STRIPE_CURRENCIES."""
+        return tuple(code.strip() for code in self.stripe_currencies.split(",") if code.strip())
 
     @model_validator(mode="after")
     def _a_live_key_stays_with_stripe(self) -> Self:

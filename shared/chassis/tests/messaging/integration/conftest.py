@@ -39,8 +39,9 @@ class World:
 
     TOPIC, DEAD, GROUP, PAID, REFUNDED = TOPIC, DEAD, GROUP, PAID, REFUNDED
 
-    def __init__(self, pool: asyncpg.Pool[Any], bus: MemoryBus, owner_dsn: str) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], bus: MemoryBus, owner_dsn: str, app_dsn: str) -> None:
         self.pool = pool
+        self.app_dsn = app_dsn
         self.owner_dsn = owner_dsn
         self.bus = bus
 
@@ -125,5 +126,5 @@ async def world(make_database: DatabaseFactory) -> AsyncIterator[World]:
     pool = await open_pool(database.app_dsn, max_size=12, application_name="test")
     bus = MemoryBus(session_timeout_s=2)
     await bus.ensure_topics({TOPIC: 4, DEAD: 1})
-    yield World(pool, bus, database.owner_dsn)
+    yield World(pool, bus, database.owner_dsn, database.app_dsn)
     await pool.close()

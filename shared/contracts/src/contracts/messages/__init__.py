@@ -42,6 +42,8 @@ from contracts.messages.payments import (
     PaymentPending,
     PaymentRefunded,
     RefundReported,
+    SubscriptionPeriodReported,
+    SubscriptionReported,
 )
 
 ALL_MESSAGES: tuple[type[Message], ...] = (
@@ -54,6 +56,8 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     RefundReported,
     PaymentDisputed,
     GatewayFeeCharged,
+    SubscriptionPeriodReported,
+    SubscriptionReported,
     CreditsPurchased,
     MoneyUnallocated,
     CreditsHeld,
@@ -113,6 +117,8 @@ __all__ = [
     "PaymentRestored",
     "PaymentReversed",
     "RefundReported",
+    "SubscriptionPeriodReported",
+    "SubscriptionReported",
     "TransactionRow",
     "WalletMessage",
     "WalletSnapshot",

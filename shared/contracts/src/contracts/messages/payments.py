@@ -13,6 +13,7 @@ from contracts.topics import PAYMENTS
 
 RefundState = Literal["pending", "succeeded", "failed"]
 DisputeState = Literal["opened", "won", "lost"]
+SubscriptionState = Literal["incomplete", "active", "past_due", "unpaid", "canceled"]
 
 
 class Deposit(BaseModel):
@@ -178,3 +179,43 @@ class GatewayFeeCharged(Message):
     fee_id: Identifier
     amount: Money
     charged_at: datetime
+
+
+class SubscriptionPeriodReported(Message):
+    """A gateway that takes payments by itself says of one period: it was ``paid``, or an attempt ``failed``.
+
+    Moves no money: that is told by PaymentConfirmed, under the same ``payment_reference``, which is made of the
+    gateway's own id of the period. ``amount`` is what was paid or is due, ``payment_url`` where a person can pay what
+    failed.
+    """
+
+    TYPE: ClassVar[str] = "gridledger.payments.SubscriptionPeriodReported.v1"
+    TOPIC: ClassVar[str] = PAYMENTS
+
+    gateway: Identifier
+    subscription_id: Identifier
+    gateway_subscription_id: Identifier | None = None
+    gateway_invoice_id: Identifier
+    payment_reference: Identifier
+    state: Literal["paid", "failed"]
+    amount: Money
+    begins_at: datetime
+    ends_at: datetime
+    reason_code: str = ""
+    reason: str = ""
+    payment_url: str | None = None
+    reported_at: datetime
+
+
+class SubscriptionReported(Message):
+    """A gateway that takes payments by itself says how a subscription stands. ``canceled`` is final; ``unpaid`` is what
+    it gave up on, though it may go on to ask."""
+
+    TYPE: ClassVar[str] = "gridledger.payments.SubscriptionReported.v1"
+    TOPIC: ClassVar[str] = PAYMENTS
+
+    gateway: Identifier
+    subscription_id: Identifier
+    gateway_subscription_id: Identifier | None = None
+    state: SubscriptionState
+    reported_at: datetime

@@ -2,7 +2,8 @@
 
 DEMO_WEBHOOK_SECRET and GATEWAY_INGEST_URL are needed; ``--port`` wins over DEMO_GATEWAY_PORT. With
 STRIPE_WEBHOOK_SECRET it also plays Stripe, under ``/stripe``, with CLICKPESA_WEBHOOK_SECRET also ClickPesa, under
-``/clickpesa``; DEMO_GATEWAY_URL is how browsers reach it.
+``/clickpesa``, with PAYMENTS_API_URL and ADMIN_TOKEN a bank, under ``/bank``, with SERVICE_TOKEN chains, under
+``/coins``; DEMO_GATEWAY_URL is how browsers reach it.
 """
 
 from __future__ import annotations

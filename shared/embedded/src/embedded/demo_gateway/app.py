@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -21,13 +20,13 @@ from chassis.ids import IdFactory
 from contracts.amounts import format_units
 from embedded.demo_gateway import page
 from embedded.demo_gateway.delivery import Delivery
+from embedded.demo_gateway.form import parameters_of, wants_page
 from embedded.demo_gateway.signing import is_signed
 
 OUTCOMES = ("confirmed", "failed", "less", "later")
 """What a person may choose: all of it, nothing, four fifths of it, or all of it after a while."""
 LESS = (4, 5)
 LATER_S = 5.0
-FORM_MAX_FIELDS = 20
 DECLINED = "Declined at the demo gateway"
 
 
@@ -62,8 +61,7 @@ def _routes(secret: bytes, delivery: Delivery, clock: Clock, ids: IdFactory, lat
 
     @router.post("/pay")
     async def pay(request: Request) -> Response:
-        parameters = await _parameters(request)
-        is_page = "text/html" in request.headers.get("accept", "")
+        parameters, is_page = await parameters_of(request), wants_page(request)
         if not is_signed(parameters, secret):
             if is_page:
                 return page.refused_page()
@@ -78,16 +76,6 @@ def _routes(secret: bytes, delivery: Delivery, clock: Clock, ids: IdFactory, lat
         return page.outcome_page(outcome, delivered=delivered) if is_page else _told(event, outcome, delivered)
 
     return router
-
-
-async def _parameters(request: Request) -> dict[str, str]:
-    """Those of the address and those of the form; the address wins, since it is signed."""
-    form = (await request.body()).decode("utf-8", "replace")
-    try:
-        sent = parse_qsl(form, keep_blank_values=True, max_num_fields=FORM_MAX_FIELDS)
-    except ValueError as error:
-        raise InvalidField("body", "too_many_fields", f"at most {FORM_MAX_FIELDS} fields") from error
-    return {**dict(sent), **dict(request.query_params)}
 
 
 def _event(parameters: Mapping[str, str], outcome: str, event_id: str, clock: Clock) -> dict[str, Any]:

@@ -24,7 +24,7 @@ border-radius:8px;margin:1rem .5rem 0 0;cursor:pointer;background:#d5d9de}button
 def payment_page(parameters: Mapping[str, str], amount: str) -> HTMLResponse:
     """What is to be paid, and the buttons. ``amount`` is ready to be read."""
     action = escape(f"/pay?{urlencode(dict(parameters))}")
-    return _page(
+    return framed(
         "Demo payment",
         f'<p class="sum">{escape(amount)}</p><small>Reference {escape(parameters["reference"])}<br>'
         f"for {escape(parameters['user_id'])}. No money is taken.</small>"
@@ -45,17 +45,18 @@ TITLES = {
 def outcome_page(outcome: str, *, delivered: bool) -> HTMLResponse:
     """What became of it."""
     if not delivered:
-        return _page("Not delivered", "<p>The shop did not take the notice. Go back and try again.</p>", 502)
+        return framed("Not delivered", "<p>The shop did not take the notice. Go back and try again.</p>", 502)
     told = "The shop will be told in a moment." if outcome == "later" else "The shop has been told."
-    return _page(TITLES[outcome], f"<p>{told} You can close this page.</p>")
+    return framed(TITLES[outcome], f"<p>{told} You can close this page.</p>")
 
 
 def refused_page() -> HTMLResponse:
     """The address was not made by payments-api."""
-    return _page("Not a payment", "<p>This address was not signed by the shop.</p>", 403)
+    return framed("Not a payment", "<p>This address was not signed by the shop.</p>", 403)
 
 
-def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
+def framed(title: str, body: str, status: int = 200) -> HTMLResponse:
+    """A page; ``body`` is HTML, escaped by whoever made it."""
     content = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style><main><h1>{escape(title)}</h1>{body}</main></html>"

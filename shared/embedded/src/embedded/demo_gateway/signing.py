@@ -7,24 +7,24 @@ Stripe's scheme.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 PARAMETERS = ("payment_id", "reference", "user_id", "amount", "currency")
 SIGNATURE = "signature"
 
 
-def is_signed(parameters: Mapping[str, str], secret: bytes) -> bool:
+def is_signed(parameters: Mapping[str, str], secret: bytes, names: Sequence[str] = PARAMETERS) -> bool:
     """Whether these are the parameters of a payment that payments-api began. Compared in constant time."""
-    if any(name not in parameters for name in (*PARAMETERS, SIGNATURE)):
+    if any(name not in parameters for name in (*names, SIGNATURE)):
         return False
-    expected = address_signature(parameters, secret)
+    expected = address_signature(parameters, secret, names)
     return hmac.compare_digest(expected.encode(), parameters[SIGNATURE].encode())
 
 
-def address_signature(parameters: Mapping[str, str], secret: bytes) -> str:
-    """Hex HMAC-SHA256 over the parameters as a query, in their fixed order."""
-    query = urlencode([(name, parameters[name]) for name in PARAMETERS])
+def address_signature(parameters: Mapping[str, str], secret: bytes, names: Sequence[str] = PARAMETERS) -> str:
+    """Hex HMAC-SHA256 over the parameters as a query, in the order of ``names``."""
+    query = urlencode([(name, parameters[name]) for name in names])
     return hmac.digest(secret, query.encode(), "sha256").hex()
 
 

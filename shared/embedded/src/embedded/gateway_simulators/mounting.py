@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from chassis.clock import Clock
 from chassis.ids import IdFactory
 from chassis.settings import SettingsError
-from embedded.gateway_simulators import CLICKPESA_PATH, STRIPE_PATH
+from embedded.gateway_simulators import BANK_PATH, CLICKPESA_PATH, COINS_PATH, STRIPE_PATH
+from embedded.gateway_simulators.bank import BackOffice, create_demo_bank
 from embedded.gateway_simulators.clickpesa import create_clickpesa_simulator
 from embedded.gateway_simulators.clickpesa_webhooks import ClickPesaWebhooks
+from embedded.gateway_simulators.coins import DemoChains, create_demo_chains
 from embedded.gateway_simulators.stripe import create_stripe_simulator
 from embedded.gateway_simulators.stripe_webhooks import Webhooks
 
@@ -43,6 +45,16 @@ class Simulators:
         self._opened.push_async_callback(webhooks.close)
         app.mount(CLICKPESA_PATH, create_clickpesa_simulator(webhooks, clock, ids, f"{public_url}{CLICKPESA_PATH}"))
 
+    def add_bank(self, app: FastAPI, office: BackOffice, secret: bytes, ids: IdFactory) -> None:
+        """The demo's bank, under BANK_PATH."""
+        self._opened.push_async_callback(office.close)
+        app.mount(BANK_PATH, create_demo_bank(secret, office, ids))
+
+    def add_coins(self, app: FastAPI, chains: DemoChains, secret: bytes, ids: IdFactory) -> None:
+        """The demo's chains, under COINS_PATH."""
+        self._opened.push_async_callback(chains.close)
+        app.mount(COINS_PATH, create_demo_chains(secret, chains, ids))
+
 
 def mount_simulators(
     app: FastAPI, environment: Mapping[str, str], public_url: str, clock: Clock, ids: IdFactory
@@ -57,4 +69,18 @@ def mount_simulators(
         secret = (environment.get(variable) or "").split(",")[0].strip()
         if secret:
             add(app, ingest_url, secret.encode(), public_url.rstrip("/"), clock, ids)
+    _mount_told(simulators, app, environment, ingest_url, clock, ids)
     return simulators
+
+
+def _mount_told(
+    simulators: Simulators, app: FastAPI, environment: Mapping[str, str], ingest_url: str, clock: Clock, ids: IdFactory
+) -> None:
+    """Those whose gateways sign nothing: each is told with the token of whoever tells it in earnest."""
+    secret = (environment.get("DEMO_WEBHOOK_SECRET") or "").encode()
+    office, operator = environment.get("PAYMENTS_API_URL"), environment.get("ADMIN_TOKEN")
+    if secret and office and operator:
+        simulators.add_bank(app, BackOffice(office, operator), secret, ids)
+    service = environment.get("SERVICE_TOKEN")
+    if secret and service:
+        simulators.add_coins(app, DemoChains(ingest_url, service, clock), secret, ids)

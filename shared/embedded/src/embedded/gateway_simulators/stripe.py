@@ -20,7 +20,11 @@ from chassis.http import ExactRouter, create_app
 from chassis.ids import IdFactory
 from embedded.gateway_simulators import stripe_pages as pages
 from embedded.gateway_simulators.stripe_api import Call, StripeApi
+from embedded.gateway_simulators.stripe_billing import StripeBilling
+from embedded.gateway_simulators.stripe_billing_control import billing_control_routes
 from embedded.gateway_simulators.stripe_control import Trouble, act, control_routes
+from embedded.gateway_simulators.stripe_customers import StripeCustomers
+from embedded.gateway_simulators.stripe_customers_control import customers_control_routes
 from embedded.gateway_simulators.stripe_form import BadForm, parse_form
 from embedded.gateway_simulators.stripe_life import StripeLife, StripeRefusal, invalid, public
 from embedded.gateway_simulators.stripe_store import API_VERSION, StripeStore
@@ -44,14 +48,19 @@ def create_stripe_simulator(
     store, trouble = StripeStore(clock, ids), Trouble()
     life = StripeLife(store, webhooks.tell, api_version)
     api = StripeApi(store, life, public_url.rstrip("/"))
+    customers = StripeCustomers(store, life, api)
+    billing = StripeBilling(store, life, api)
     app = create_app(title="Simulated Stripe", readiness=_ready, lifespan=lifespan)
     app.add_exception_handler(StripeRefusal, _refused)
     router = ExactRouter()
-    for method, path, call in api.calls():
+    calls = {(method, path): call for method, path, call in (*api.calls(), *customers.calls(), *billing.calls())}
+    for (method, path), call in calls.items():
         router.add_api_route(path, _endpoint(store, trouble, call), methods=[method], name=f"{method} {path}")
     app.include_router(router)
-    app.include_router(_pay_routes(store, life, webhooks))
+    app.include_router(_pay_routes(store, life, billing, webhooks))
     app.include_router(control_routes(api, life, webhooks, trouble))
+    app.include_router(customers_control_routes(customers))
+    app.include_router(billing_control_routes(api, billing))
     return app
 
 
@@ -103,12 +112,19 @@ def _once(store: StripeStore, request: Request, given: Mapping[str, Any], call: 
 
 
 def _answer(store: StripeStore, request: Request, given: Mapping[str, Any], call: Call) -> tuple[int, bytes]:
-    made = call(str(request.path_params.get("object_id", "")), given)
+    """What is refused once it was tried is an answer as well, and remembered like one; a bad request is not."""
+    inner = {name: value for name, value in request.path_params.items() if name != "object_id"}
+    try:
+        made = call(str(request.path_params.get("object_id", "")), {**given, **inner})
+    except StripeRefusal as refusal:
+        if refusal.status != 402:
+            raise
+        return refusal.status, json.dumps({"error": refusal.error}).encode()
     paths = given.get("expand") or []
     return 200, json.dumps(public(store.expanded(made, paths))).encode()
 
 
-def _pay_routes(store: StripeStore, life: StripeLife, webhooks: Webhooks) -> ExactRouter:
+def _pay_routes(store: StripeStore, life: StripeLife, billing: StripeBilling, webhooks: Webhooks) -> ExactRouter:
     router = ExactRouter()
 
     @router.get("/pay/{object_id}")
@@ -127,9 +143,12 @@ def _pay_routes(store: StripeStore, life: StripeLife, webhooks: Webhooks) -> Exa
             return pages.done_page("Given up", _back(paid, "cancel_url"))
         if action not in ACTIONS:
             return pages.pay_page(paid, "There is no such button.")
-        intent = life.intent_of(paid) if paid["object"] == "checkout.session" else paid
         try:
-            act(life, intent, action, form.get("card", ""))
+            if paid.get("mode") == "subscription":
+                billing.agree(paid, form.get("card", ""))
+            else:
+                intent = life.intent_of(paid) if paid["object"] == "checkout.session" else paid
+                act(life, intent, action, form.get("card", ""))
         except StripeRefusal as refusal:
             return pages.pay_page(paid, str(refusal))
         finally:

@@ -35,7 +35,9 @@ class StripeApi:
         """A PaymentIntent."""
         amount = _amount(_needed(given, "amount"), "amount")
         more = {name: given[name] for name in ("description", "receipt_email") if name in given}
-        return self._life.make_intent(amount, _currency(given), metadata=_metadata(given), **more)
+        return self._life.make_intent(
+            amount, _currency(given), metadata=metadata_of(given), **self._payer(given), **more
+        )
 
     def cancel_intent(self, intent_id: str, given: Parameters) -> dict[str, Any]:
         """Cancels."""
@@ -65,13 +67,13 @@ class StripeApi:
             currency=_currency(prices[0]),
             customer_email=given.get("customer_email"),
             expires_at=self._expiry(given),
-            metadata=_metadata(given),
+            metadata=metadata_of(given),
             mode="payment",
             payment_intent=None,
             payment_status="unpaid",
             status="open",
             success_url=_needed(given, "success_url"),
-            _payment_intent_data={"metadata": _metadata(data), "description": data.get("description")},
+            _payment_intent_data={"metadata": metadata_of(data), "description": data.get("description")},
         )
         session["url"] = f"{self._pages}/pay/{session['id']}"
         return session
@@ -90,7 +92,7 @@ class StripeApi:
             raise invalid("Invalid reason", param="reason")
         left = charge["amount"] - charge["amount_refunded"]
         amount = _amount(given["amount"], "amount", least=1) if "amount" in given else left
-        return self._life.refund(charge, amount, metadata=_metadata(given), reason=reason)
+        return self._life.refund(charge, amount, metadata=metadata_of(given), reason=reason)
 
     def get(self, kind: str, object_id: str) -> dict[str, Any]:
         """The object. Raises StripeRefusal(404)."""
@@ -99,6 +101,23 @@ class StripeApi:
             message = f"No such {kind.rpartition('.')[2]}: '{object_id}'"
             raise StripeRefusal(404, "invalid_request_error", message, code="resource_missing", param="id")
         return found
+
+    def customer(self, customer_id: Any, param: str) -> dict[str, Any]:
+        """One that was not deleted. Raises StripeRefusal with what Stripe says of a name that it does not know."""
+        customer = self._store.find("customer", customer_id)
+        if customer is None or customer.get("deleted"):
+            raise invalid(f"No such customer: '{customer_id}'", code="resource_missing", param=param)
+        return customer
+
+    def _payer(self, given: Parameters) -> dict[str, Any]:
+        """The customer whom an intent is for, and the saved card that it waits to charge."""
+        payer = {"customer": self.customer(given["customer"], "customer")["id"]} if "customer" in given else {}
+        if "payment_method" not in given:
+            return payer
+        method = self.get("payment_method", given["payment_method"])
+        if method["customer"] is None or method["customer"] != payer.get("customer"):
+            raise invalid("The PaymentMethod does not belong to this customer.", param="payment_method")
+        return payer | {"payment_method": method["id"], "status": "requires_confirmation"}
 
     def _charge_of(self, given: Parameters) -> dict[str, Any]:
         if "charge" in given:
@@ -167,7 +186,8 @@ def _currency(given: Parameters) -> str:
     return currency
 
 
-def _metadata(given: Parameters) -> dict[str, str]:
+def metadata_of(given: Parameters) -> dict[str, str]:
+    """What a request says of itself. Raises StripeRefusal."""
     metadata = given.get("metadata") or {}
     if not isinstance(metadata, dict) or len(metadata) > METADATA_MAX_KEYS:
         raise invalid("Metadata must be at most 50 keys.", param="metadata")

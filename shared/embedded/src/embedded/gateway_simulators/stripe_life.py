@@ -9,7 +9,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from embedded.gateway_simulators.stripe_cards import card_of
+from embedded.gateway_simulators.stripe_cards import Error, Use, card_of
 from embedded.gateway_simulators.stripe_store import API_VERSION, StripeStore
 
 FEE_PER_MILLE = 29
@@ -44,12 +44,13 @@ class StripeLife:
         self._tell = tell
         self._api_version = api_version
 
-    def pay(self, intent: dict[str, Any], number: str) -> None:
+    def pay(self, intent: dict[str, Any], number: str, *, when: Use = "paid") -> None:
         """Try a card. Raises StripeRefusal when it is declined, or the intent cannot be paid."""
         self._payable(intent)
         card = card_of(number)
-        if card.error is not None:
-            self._decline(intent, card.error)
+        error = card.error_when(when)
+        if error is not None:
+            self._decline(intent, error)
         charge = self._charge(intent, number)
         self._succeed(intent, charge)
         if card.afterwards == "disputed":
@@ -112,11 +113,13 @@ class StripeLife:
             "amount_received": 0,
             "cancellation_reason": None,
             "currency": currency,
+            "customer": None,
             "description": None,
             "last_payment_error": None,
             "latest_charge": None,
             "metadata": {},
             "next_action": None,
+            "payment_method": None,
             "status": "requires_payment_method",
         }
         intent = self._store.make("payment_intent", **fields | more)
@@ -220,16 +223,16 @@ class StripeLife:
         if intent["status"] not in PAYABLE:
             raise invalid("It cannot be paid any more.", code="payment_intent_unexpected_state")
 
-    def _decline(self, intent: dict[str, Any], error: tuple[str, str | None, str]) -> None:
+    def _decline(self, intent: dict[str, Any], error: Error) -> None:
         charge = self._store.make("charge", amount=intent["amount"], currency=intent["currency"], status="failed")
         self._fail(intent, error, charge["id"])
         code, decline_code, message = error
         raise StripeRefusal(402, "card_error", message, code=code, decline_code=decline_code)
 
-    def _fail(self, intent: dict[str, Any], error: tuple[str, str | None, str], charge: str | None = None) -> None:
+    def _fail(self, intent: dict[str, Any], error: Error, charge: str | None = None) -> None:
         code, decline_code, message = error
         told = {"code": code, "decline_code": decline_code, "message": message, "type": "card_error", "charge": charge}
-        intent |= {"status": "requires_payment_method", "last_payment_error": told}
+        intent |= {"status": "requires_payment_method", "last_payment_error": told, "payment_method": None}
         self.event("payment_intent.payment_failed", intent)
 
     def _succeed(self, intent: dict[str, Any], charge: dict[str, Any], *, checkout: str = "completed") -> None:

@@ -23,6 +23,12 @@ KINDS = {
     "dispute": "du_",
     "balance_transaction": "txn_",
     "event": "evt_",
+    "customer": "cus_",
+    "payment_method": "pm_",
+    "setup_intent": "seti_",
+    "subscription": "sub_",
+    "invoice": "in_",
+    "invoice_payment": "inpay_",
 }
 _EXPANDABLE = {
     "payment_intent": "payment_intent",
@@ -103,7 +109,7 @@ class StripeStore:
         self._expand(value[field], rest)
 
 
-FILTERS = ("payment_intent", "charge", "type", "source", "status")
+FILTERS = ("payment_intent", "charge", "customer", "invoice", "type", "source", "status")
 
 
 def _is_asked_for(row: Mapping[str, Any], query: Mapping[str, Any]) -> bool:

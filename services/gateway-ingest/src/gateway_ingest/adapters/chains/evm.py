@@ -25,6 +25,9 @@ TRANSFER_TOPICS = 3
 DECIMALS_CALL = "0x313ce567"
 RECIPIENTS_MAX = 200
 """In one filter; nodes refuse endless ones."""
+FILTERS_MAX = 5
+"""Where more would be needed, all transfers of our tokens are asked for instead: anybody may begin payments, and what a
+block costs must not grow with them."""
 CALLS_AT_ONCE = 4
 OWN_COIN_PLACE = "0"
 
@@ -111,18 +114,23 @@ class EvmChain:
         """Transfer logs of our tokens to us. A node that finds the range too wide is asked for its halves."""
         if not self._tokens or not recipients:
             return []
-        logs: list[dict[str, Any]] = []
-        for start in range(0, len(recipients), RECIPIENTS_MAX):
-            padded = [f"0x{key[2:]:0>64}" for key in recipients[start : start + RECIPIENTS_MAX]]
-            logs += await self._logs_to(first, last, padded)
+        if len(recipients) > FILTERS_MAX * RECIPIENTS_MAX:
+            ours = frozenset(recipients)
+            logs = [log for log in await self._logs_to(first, last, None) if _recipient(log["topics"]) in ours]
+        else:
+            logs = []
+            for start in range(0, len(recipients), RECIPIENTS_MAX):
+                padded = [f"0x{key[2:]:0>64}" for key in recipients[start : start + RECIPIENTS_MAX]]
+                logs += await self._logs_to(first, last, padded)
         return [log for log in logs if not log.get("removed")]
 
-    async def _logs_to(self, first: int, last: int, padded: Sequence[str]) -> list[dict[str, Any]]:
+    async def _logs_to(self, first: int, last: int, padded: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Those to ``padded``; to anybody where that is None."""
         wanted = {
             "fromBlock": hex(first),
             "toBlock": hex(last),
             "address": sorted(self._tokens),
-            "topics": [TRANSFER_TOPIC, None, list(padded)],
+            "topics": [TRANSFER_TOPIC] if padded is None else [TRANSFER_TOPIC, None, list(padded)],
         }
         try:
             found: list[dict[str, Any]] = await self._rpc.call("eth_getLogs", wanted)
@@ -162,10 +170,15 @@ class EvmChain:
             topics = log["topics"]
             if token is None or len(topics) != TRANSFER_TOPICS or topics[0] != TRANSFER_TOPIC:
                 continue
-            to, units = f"0x{topics[2][-40:].lower()}", _number(log["data"])
+            to, units = _recipient(topics), _number(log["data"])
             # Anybody can make a token tell of a transfer of nothing.
             if to in wanted and units > 0:
                 yield Transfer(_hash(tx_hash), str(place), to, Amount(units, token.code, token.exponent))
+
+
+def _recipient(topics: Sequence[str]) -> str | None:
+    """None where a token does not tell it as others do."""
+    return f"0x{topics[2][-40:].lower()}" if len(topics) == TRANSFER_TOPICS else None
 
 
 def _block(found: Any) -> Block:

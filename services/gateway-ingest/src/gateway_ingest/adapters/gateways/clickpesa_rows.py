@@ -129,14 +129,14 @@ def is_about_shillings(reading: Reading) -> bool:
 
 
 def moment(value: Any) -> datetime | None:
-    """A time in ISO 8601, in UTC where it names no zone; None when it is none."""
+    """A time in ISO 8601, in UTC where it names no zone; None when it is none, or beyond UTC's calendar."""
     try:
         told = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        if told is None:
+            return None
+        return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    if told is None:
-        return None
-    return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
 
 
 def _confirmed(row: Row) -> Confirmed:

@@ -6,10 +6,9 @@ webhook of that gateway is, under the gateway's own id of the payment: whatever 
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from gateway_ingest.domain.facts import (
     Amount,
@@ -26,6 +25,7 @@ from gateway_ingest.domain.facts import (
 from gateway_ingest.domain.judging import METADATA_MAX_KEYS, TEXT_MAX_CHARS
 
 EVENT_ID_PREFIX = "observed."
+CONFIRMATIONS_MAX = 10_000
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,180}$")]
 GatewayName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Text = Annotated[str, StringConstraints(max_length=TEXT_MAX_CHARS)]
@@ -68,16 +68,20 @@ class ConfirmedObserved(_Observed):
 
 
 class PendingObserved(_Observed):
-    """Money was seen that is not final."""
+    """Money was seen that is not final. Confirmations count blocks."""
 
     kind: Literal["pending"]
     state: Literal["processing", "requires_action", "unconfirmed", "withdrawn"]
     amount: ObservedAmount | None = None
+    confirmations: Annotated[int, Field(ge=0, le=CONFIRMATIONS_MAX)] | None = None
+    confirmations_required: Annotated[int, Field(ge=1, le=CONFIRMATIONS_MAX)] | None = None
     reference: Text | None = None
 
     def fact(self) -> Fact:
         amount = None if self.amount is None else self.amount.amount()
-        return Pending(self.payment_id, self.state, amount, reference=self.reference)
+        return Pending(
+            self.payment_id, self.state, amount, self.confirmations, self.confirmations_required, self.reference
+        )
 
 
 class FailedObserved(_Observed):
@@ -146,7 +150,7 @@ class Observation(_Part):
 
     gateway: GatewayName
     name: Identifier
-    at: datetime | None = None
+    at: AwareDatetime | None = None
     observed: Annotated[
         ConfirmedObserved
         | PendingObserved

@@ -1,7 +1,7 @@
 """Stripe's snapshot events, read into facts. At the bottom stands the table of the types that we act upon.
 
 Reads only what the event itself says; asks Stripe nothing. Must not raise for any JSON: what it cannot read is Odd.
-The shapes are those of every API version since 2023-10-16: what we read of them has not moved.
+The shapes are those of every API version since 2023-10-16: but for invoices, what we read of them has not moved.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from gateway_ingest.adapters.gateways import stripe_afterwards as afterwards
+from gateway_ingest.adapters.gateways import stripe_invoices as invoices
 from gateway_ingest.adapters.gateways import stripe_payments as payments
 from gateway_ingest.adapters.gateways.reading import read_event
 from gateway_ingest.adapters.gateways.signed import signed_by
 from gateway_ingest.application.ports import GatewayPort
-from gateway_ingest.domain.facts import FeeKept, Finding, Ignored, Odd, Reading
+from gateway_ingest.domain.facts import Fact, Finding, Ignored, Odd, Reading
 from gateway_ingest.domain.judging import OddEvent
 
 NAME = "stripe"
@@ -29,14 +30,15 @@ def gateway(secrets: Sequence[bytes]) -> GatewayPort:
 
 
 def read(event: Any) -> Reading:
-    """What the event says, and the fees that it tells beside."""
+    """What the event says, and what it tells beside: fees, and how a period was paid."""
     reading = read_event(event, _find)
-    if isinstance(reading.finding, Odd) or reading.event_type not in FEES_TOLD_BY:
+    told_beside = TOLD_BESIDE.get(reading.event_type)
+    if told_beside is None or isinstance(reading.finding, Odd):
         return reading
-    return replace(reading, besides=_fees_beside(reading.finding, event["data"]["object"]))
+    return replace(reading, besides=told_beside(reading.finding, event["data"]["object"]))
 
 
-def _fees_beside(finding: Finding, subject: dict[str, Any]) -> tuple[FeeKept, ...]:
+def _fees_beside(finding: Finding, subject: dict[str, Any]) -> tuple[Fact, ...]:
     # An event that is about a fee has told it already.
     fees = afterwards.fees(subject)
     return tuple(fee for fee in fees if fee != finding)
@@ -59,10 +61,10 @@ HANDLED: Mapping[str, Callable[[dict[str, Any]], Finding]] = {
     "payment_intent.canceled": payments.intent_canceled,
     "payment_intent.processing": payments.intent_processing,
     "payment_intent.requires_action": payments.intent_requires_action,
-    "checkout.session.completed": payments.checkout_completed,
-    "checkout.session.async_payment_succeeded": payments.checkout_completed,
-    "checkout.session.async_payment_failed": payments.checkout_failed,
-    "checkout.session.expired": payments.checkout_expired,
+    "checkout.session.completed": invoices.subscribed_or(payments.checkout_completed),
+    "checkout.session.async_payment_succeeded": invoices.subscribed_or(payments.checkout_completed),
+    "checkout.session.async_payment_failed": invoices.subscribed_or(payments.checkout_failed),
+    "checkout.session.expired": invoices.subscribed_or(payments.checkout_expired),
     "charge.succeeded": afterwards.charge_settled,
     "charge.updated": afterwards.charge_settled,
     "charge.refunded": afterwards.charge_refunded,
@@ -75,9 +77,16 @@ HANDLED: Mapping[str, Callable[[dict[str, Any]], Finding]] = {
     "charge.dispute.closed": afterwards.disputed,
     "charge.dispute.funds_withdrawn": afterwards.disputed,
     "charge.dispute.funds_reinstated": afterwards.disputed,
+    "invoice.paid": invoices.paid,
+    "invoice.payment_failed": invoices.payment_failed,
+    "invoice_payment.paid": invoices.invoice_payment_paid,
+    "customer.subscription.created": invoices.subscription_told,
+    "customer.subscription.updated": invoices.subscription_told,
+    "customer.subscription.deleted": invoices.subscription_told,
 }
 
-FEES_TOLD_BY = frozenset(
-    kind for kind, find in HANDLED.items() if find in (afterwards.refund_told, afterwards.disputed)
-)
-"""Types whose object may carry balance transactions beside what the event is about."""
+TOLD_BESIDE: Mapping[str, Callable[[Finding, dict[str, Any]], tuple[Fact, ...]]] = {
+    **{kind: _fees_beside for kind, find in HANDLED.items() if find in (afterwards.refund_told, afterwards.disputed)},
+    "invoice.paid": invoices.payments_of,
+}
+"""Types whose object may tell more than what the event is about: balance transactions, the payments of an invoice."""

@@ -82,8 +82,14 @@ class _Begun:
             confirmations=deposit.confirmations if is_quoted else network.confirmations,
             told_at=told_at,
             expires_at=message.expires_at,
-            watch_until=message.expires_at + timedelta(seconds=self._settings.crypto_watch_after_expiry_s),
+            watch_until=self._watch_until(message.expires_at),
         )
+
+    def _watch_until(self, expires_at: datetime) -> datetime:
+        try:
+            return expires_at + timedelta(seconds=self._settings.crypto_watch_after_expiry_s)
+        except OverflowError:
+            raise PoisonMessage("bad-time", "the quote ends at the end of the calendar") from None
 
 
 def _network(deposit: Deposit) -> Network:

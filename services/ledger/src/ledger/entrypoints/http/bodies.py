@@ -50,17 +50,19 @@ class AdjustmentBody(Body):
 
 
 class AllocationBody(Body):
-    """Give unallocated money to a person."""
+    """Give unallocated money to a person. ``worth_usd`` is what all of it was worth when it came, for money of an asset
+    that has no rate; where the money said so itself, that counts."""
 
     user_id: UserId
+    worth_usd: DecimalInput | None = None
 
 
-def positive_units(amount: Decimal, asset: str) -> int:
+def positive_units(amount: Decimal, asset: str, field: str = "amount") -> int:
     """Smallest units of a positive amount. Raises InvalidField."""
     try:
         return parse_positive_units(amount, asset)
     except AmountError as error:
-        raise InvalidField("amount", error.code, error.detail) from None
+        raise InvalidField(field, error.code, error.detail) from None
 
 
 def signed_units(amount: Decimal, asset: str) -> int:

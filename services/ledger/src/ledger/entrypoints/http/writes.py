@@ -15,7 +15,7 @@ from chassis.http.problem import MEDIA_TYPE
 from ledger.application.settlement import KeyReused
 from ledger.application.work import Answer, KeyedRequest, Settled, Work
 from ledger.bootstrap import Parts
-from ledger.domain.commands import AdjustWallet, AllocatePayment, Command, HoldCredits, Transfer
+from ledger.domain.commands import AdjustWallet, AllocatePayment, Command, HoldCredits, Transfer, Worth
 from ledger.domain.refusals import Refusal
 from ledger.entrypoints.http.answers import PROBLEM_STATUS, refusal_answer, settled_answer
 from ledger.entrypoints.http.bodies import (
@@ -28,6 +28,7 @@ from ledger.entrypoints.http.bodies import (
     signed_units,
 )
 
+DOLLARS = "USD/2"
 KEY_MAX_CHARS = 255
 Key = Annotated[str | None, Header(alias="Idempotency-Key")]
 Execute = Callable[[Request, str | None, Body, Callable[[str], Command]], Awaitable[Response]]
@@ -62,8 +63,9 @@ def make_router(parts: Parts) -> ExactRouter:
     async def allocate(
         request: Request, payment: Annotated[str, Path(max_length=255)], body: AllocationBody, key: Key = None
     ) -> Response:
-        """Give unallocated money to a person. 404 when none is kept under that payment."""
-        return await execute(request, key, body, lambda _: AllocatePayment(payment, body.user_id))
+        """Give unallocated money to a person. 404 when none is kept under that payment, or none that has a rate."""
+        worth = None if body.worth_usd is None else Worth(positive_units(body.worth_usd, DOLLARS, "worth_usd"), DOLLARS)
+        return await execute(request, key, body, lambda _: AllocatePayment(payment, body.user_id, worth=worth))
 
     return router
 
@@ -76,7 +78,7 @@ def _executor(parts: Parts) -> Execute:
 
     async def execute(request: Request, key: str | None, body: Body, command: Callable[[str], Command]) -> Response:
         name = f"{request.url.path}:{_checked(key)}"
-        keyed = KeyedRequest(name, sha256(body.model_dump_json().encode()).digest(), render)
+        keyed = KeyedRequest(name, sha256(body.model_dump_json(exclude_none=True).encode()).digest(), render)
         outcome = await parts.engine.settle(Work(command=command(name), request=keyed))
         if isinstance(outcome, Answer):
             return _response(outcome, replayed=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from chassis.errors import InvalidField
 from contracts.amounts import Asset, format_units
+from payments_api.adapters.gateways.demo_page import DemoPage
 from payments_api.application.bank_receipts import NAME
 from payments_api.application.gateways import (
     AskedPayment,
@@ -38,19 +39,33 @@ class BankAccount:
 
 class BankGateway:
     """See application.gateways.Gateway. ``minimum`` counts the smallest unit of the pricing's price asset; a quote is
-    honoured for ``quote_lifetime_s`` seconds, since transfers take days."""
+    honoured for ``quote_lifetime_s`` seconds, since transfers take days. ``demo``: the page that plays the bank."""
 
     name = NAME
-    is_demo = False
 
     def __init__(
-        self, account: BankAccount, pricing: Pricing, frontend_url: str, *, minimum: int, quote_lifetime_s: int
+        self,
+        account: BankAccount,
+        pricing: Pricing,
+        frontend_url: str,
+        *,
+        minimum: int,
+        quote_lifetime_s: int,
+        demo: DemoPage | None = None,
     ) -> None:
         self._account = account
         self._pricing = pricing
         self._frontend_url = frontend_url.rstrip("/")
         self._minimum = minimum
         self._quote_lifetime = timedelta(seconds=quote_lifetime_s)
+        self._demo = demo
+        self.is_demo = demo is not None
+
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """See the port."""
+        asset = self._pricing.terms.price_asset
+        return {Asset.parse(asset).code: asset}
 
     def describe(self) -> Mapping[str, Any]:
         """See the port."""
@@ -83,7 +98,7 @@ class BankGateway:
             "message": f"Transfer {due} and write {request.reference} as its purpose. Your credits come once the money "
             "has arrived and was confirmed.",
         }
-        return Opened(f"{self._frontend_url}/payments/{request.payment_id}/bank", details=details)
+        return Opened(self._page(request, quote), details=details)
 
     async def status(self, payment: AskedPayment) -> Sequence[Observation]:
         """Nothing: a bank is not asked. What an operator confirmed is told by itself."""
@@ -92,3 +107,15 @@ class BankGateway:
     async def refund(self, refund: RefundRequest) -> RefundStarted:
         """A transfer back is made at the bank."""
         raise CannotRefund("cannot_refund", "A bank transfer is sent back at the bank, not through us")
+
+    def _page(self, request: PayRequest, quote: Quote) -> str:
+        if self._demo is None:
+            return f"{self._frontend_url}/payments/{request.payment_id}/bank"
+        return self._demo.address(
+            {
+                "payment_id": request.payment_id,
+                "reference": request.reference,
+                "amount": quote.price,
+                "asset": quote.price_asset,
+            }
+        )

@@ -84,6 +84,11 @@ class ClickPesaGateway:
         """Let go of the connections."""
         await self._api.close()
 
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """See the port."""
+        return ASSETS
+
     def describe(self) -> Mapping[str, Any]:
         """See the port."""
         least = {"TZS": (self._terms.minimum_tzs, SHILLINGS), "USD": (self._terms.minimum_cents, DOLLARS)}

@@ -1,19 +1,17 @@
 """The demo gateway: a page of ours where a person says what became of the payment. No money anywhere.
 
-The page's address is signed with HMAC-SHA256 over its own parameters, so that nobody invents payments there; the demo
-gateway verifies it with the same secret, and tells gateway-ingest by a signed webhook.
+The demo gateway tells gateway-ingest by a webhook, signed with the secret that also signs the page's address.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from chassis.errors import InvalidField
 from contracts.amounts import Asset
+from payments_api.adapters.gateways.demo_page import DemoPage
 from payments_api.application.gateways import (
     AskedPayment,
     CannotRefund,
@@ -35,9 +33,14 @@ class DemoGateway:
     is_demo = True
 
     def __init__(self, gateway_url: str, secret: bytes, pricing: Pricing) -> None:
-        self._url = gateway_url.rstrip("/")
-        self._secret = secret
+        self._page = DemoPage(gateway_url, secret)
         self._pricing = pricing
+
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """See the port."""
+        asset = self._pricing.terms.price_asset
+        return {Asset.parse(asset).code: asset}
 
     def describe(self) -> Mapping[str, Any]:
         """See the port."""
@@ -63,7 +66,7 @@ class DemoGateway:
 
     def payment_url(self, request: PayRequest, quote: Quote) -> str:
         """``<gateway>/pay?…&signature=``; the amount counts the currency's smallest unit."""
-        query = urlencode(
+        return self._page.address(
             {
                 "payment_id": request.payment_id,
                 "reference": request.reference,
@@ -72,5 +75,3 @@ class DemoGateway:
                 "currency": Asset.parse(quote.price_asset).code.lower(),
             }
         )
-        signature = hmac.digest(self._secret, query.encode(), "sha256").hex()
-        return f"{self._url}/pay?{query}&signature={signature}"

@@ -47,7 +47,7 @@ class StripeShop:
 
     frontend_url: str
     publishable_key: str | None = None
-    currencies: Sequence[str] = (DOLLARS,)
+    currencies: Sequence[str] = ()
 
 
 class StripeGateway:
@@ -76,15 +76,16 @@ class StripeGateway:
         await self._api.close()
 
     @property
-    def currencies(self) -> Sequence[str]:
-        """Those that can be quoted here."""
-        return tuple(dict.fromkeys((DOLLARS, *self._shop.currencies))) if self._rates is not None else (DOLLARS,)
+    def assets(self) -> Mapping[str, str]:
+        """See the port. Dollars, and where there is a source of rates the shop's other currencies."""
+        others = self._shop.currencies if self._rates is not None else ()
+        return {code: wire.asset_of(code) for code in (DOLLARS, *others)}
 
     def describe(self) -> Mapping[str, Any]:
         """See the port. The limits are in dollars; in other currencies they are what that is worth."""
         dollars = self._pricing.terms.price_asset
         return {
-            "currencies": list(self.currencies),
+            "currencies": list(self.assets),
             "minimum": {"amount": format_units(wire.MINIMUM_CENTS, dollars), "currency": DOLLARS},
             "maximum": {"amount": format_units(wire.AMOUNT_MAX_UNITS, dollars), "currency": DOLLARS},
             "publishable_key": self._shop.publishable_key,
@@ -96,8 +97,8 @@ class StripeGateway:
         if request.options.get("mode", CHECKOUT) not in MODES:
             raise InvalidField("mode", "unknown_mode", f"must be one of {', '.join(MODES)}")
         currency = Asset.parse(request.asset).code
-        if currency not in self.currencies or wire.asset_of(currency) != request.asset:
-            raise InvalidField("currency", "unknown_currency", f"must be one of {', '.join(self.currencies)}")
+        if request.asset != self.assets.get(currency):
+            raise InvalidField("currency", "unknown_currency", f"must be one of {', '.join(self.assets)}")
         if request.price > wire.AMOUNT_MAX_UNITS:
             most = format_units(wire.AMOUNT_MAX_UNITS, request.asset)
             raise InvalidField("amount", "above_maximum", f"must be at most {most} {currency}")
@@ -170,10 +171,18 @@ class StripeGateway:
                 return None, ()
             intent = session.get("payment_intent")
             return intent if isinstance(intent, dict) else None, observing.of_session(session, payment)
-        if payment.gateway_payment_id is None:
+        payment_id = payment.gateway_payment_id or await self._payment_of_invoice(payment)
+        if payment_id is None:
             return None, ()
-        found = await self._api.intent(payment.gateway_payment_id)
+        found = await self._api.intent(payment_id)
         return found, () if found is None else observing.of_intent(found, payment)
+
+    async def _payment_of_invoice(self, payment: AskedPayment) -> str | None:
+        """A subscription's invoice does not say by which payment it was paid; what was not paid yet tells nothing."""
+        invoice_id = payment.details.get("invoice_id")
+        paid = await self._api.payments_of_invoice(invoice_id) if isinstance(invoice_id, str) else ()
+        intents = (_id_of((each.get("payment") or {}).get("payment_intent")) for each in paid)
+        return next((intent for intent in intents if intent is not None), None)
 
 
 async def _once(create: Create, parameters: Mapping[str, Any], key: str) -> dict[str, Any]:

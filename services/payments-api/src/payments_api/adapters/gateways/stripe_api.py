@@ -54,6 +54,11 @@ class StripeApi:
         query: Any = {_filter(payment_id): payment_id, "limit": PAGE_MAX_ROWS}
         return rows(await self._stripe.called(self._stripe.v1.disputes.list_async(query)))
 
+    async def payments_of_invoice(self, invoice_id: str) -> Sequence[dict[str, Any]]:
+        """By what an invoice was paid; nothing while it is open. Raises GatewayAway."""
+        query: Any = {"invoice": invoice_id, "status": "paid", "limit": PAGE_MAX_ROWS}
+        return rows(await self._stripe.called(self._stripe.v1.invoice_payments.list_async(query)))
+
 
 def _filter(payment_id: str) -> str:
     return "payment_intent" if payment_id.startswith("pi_") else "charge"

@@ -82,7 +82,8 @@ def session_parameters(request: PayRequest, quote: Quote, frontend_url: str, exp
 
 
 def intent_parameters(request: PayRequest, quote: Quote) -> dict[str, Any]:
-    """A PaymentIntent that our own page confirms with Stripe's elements."""
+    """A PaymentIntent that our own page confirms with Stripe's elements; or, by a saved card, that we confirm ourselves
+    once the payment is stored: until then it charges nothing."""
     parameters: dict[str, Any] = {
         "amount": quote.price,
         "currency": _currency(quote),
@@ -90,7 +91,7 @@ def intent_parameters(request: PayRequest, quote: Quote) -> dict[str, Any]:
         "metadata": metadata_of(request, quote),
     }
     receipt = {"receipt_email": request.customer_email} if request.customer_email else {}
-    return parameters | _description(request) | receipt
+    return parameters | _saved_card(request) | _description(request) | receipt
 
 
 def refund_parameters(refund: RefundRequest) -> dict[str, Any]:
@@ -140,6 +141,10 @@ def _currency(quote: Quote) -> str:
 def _product(quote: Quote) -> str:
     code = Asset.parse(quote.credit_asset).code
     return f"{PRODUCT}: {format_units(quote.credits + quote.bonus, quote.credit_asset)} {code}"
+
+
+def _saved_card(request: PayRequest) -> dict[str, str]:
+    return {name: request.options[name] for name in ("customer", "payment_method") if name in request.options}
 
 
 def _description(request: PayRequest) -> dict[str, str]:

@@ -22,6 +22,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 SUBJECTS: Mapping[Kind, str] = {
     "failed": "Your payment {reference} failed",
     "credited": "Receipt {receipt}: your payment {reference}",
+    "renewal": "Your subscription: {amount} to pay, {reference}",
 }
 
 
@@ -61,7 +62,7 @@ class Wording:
         return self._templates.get_template(f"{mail.kind}.{kind}").render(
             **mail.facts,
             seller_name=self._seller_name,
-            retry_url=f"{self._frontend_url}/credits?retry={mail.payment_id}",
+            retry_url=f"{self._frontend_url}/payments/{mail.payment_id}",
             receipt_url=f"{self._frontend_url}/api/payments/{mail.payment_id}/receipt.pdf",
         )
 

@@ -123,11 +123,18 @@ def _rows(text: str) -> Iterator[Row]:
 def _header(lines: Sequence[str]) -> Header:
     for line, text in enumerate(lines[:HEADER_WITHIN_LINES], start=1):
         delimiter = max(DELIMITERS, key=text.count)
-        names = [_name(cell) for cell in next(csv.reader([text], delimiter=delimiter), [])]
+        names = [_name(cell) for cell in _cells(text, delimiter, line)]
         if "booked_on" in names and {"amount", "credit"} & set(names):
             _refuse_doubles(names, line)
             return Header(line, delimiter, names)
     raise StatementRefused("no_header", "There is no line that names at least a date and an amount")
+
+
+def _cells(text: str, delimiter: str, line: int) -> Sequence[str]:
+    try:
+        return next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise StatementRefused("not_csv", str(error), line) from error
 
 
 def _refuse_doubles(names: Sequence[str | None], line: int) -> None:

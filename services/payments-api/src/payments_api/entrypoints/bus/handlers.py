@@ -23,6 +23,7 @@ from payments_api.application.ports import PaymentStore
 from payments_api.bootstrap import Parts
 from payments_api.entrypoints.bus.back_office import with_back_office
 from payments_api.entrypoints.bus.payment_news import payment_handlers
+from payments_api.entrypoints.bus.subscription_news import with_subscriptions
 
 GROUP = "payments-api"
 REASON_MAX_CHARS = 500
@@ -31,7 +32,8 @@ REASON_MAX_CHARS = 500
 def make_consumer(parts: Parts) -> MessageConsumer:
     """Hears all three topics."""
     topics = [PAYMENTS, LEDGER, DEPLOYMENTS]
-    return MessageConsumer(parts.pool, parts.bus, GROUP, topics, handlers(parts.payments, parts.mail.notifying))
+    heard = with_subscriptions(handlers(parts.payments, parts.mail.notifying), parts.subscriptions.hearing)
+    return MessageConsumer(parts.pool, parts.bus, GROUP, topics, heard)
 
 
 def handlers(payments: PaymentStore, notifying: Notifying) -> Mapping[str, Handler]:

@@ -14,6 +14,7 @@ from contracts import messages
 from contracts.envelope import Envelope
 from contracts.messages.ledger import DisputeMessage, WalletMessage
 from payments_api.adapters import card_purchases, wallet_news
+from payments_api.adapters.refund_desk import failed_late
 from payments_api.application.notifying import Notifying
 from payments_api.application.ports import PaymentStore
 from payments_api.domain.deciding import (
@@ -27,6 +28,7 @@ from payments_api.domain.deciding import (
 from payments_api.domain.payment import Payment
 
 REASON_MAX_CHARS = 500
+REFUND_FAILED = "failed at the gateway"
 
 
 def payment_handlers(payments: PaymentStore, notifying: Notifying) -> Mapping[str, Handler]:
@@ -36,12 +38,21 @@ def payment_handlers(payments: PaymentStore, notifying: Notifying) -> Mapping[st
         messages.PaymentPending.TYPE: news.on_pending,
         messages.PaymentFailed.TYPE: news.on_failed,
         messages.CreditsPurchased.TYPE: news.on_purchased,
+        messages.RefundReported.TYPE: on_refund_reported,
         messages.PaymentReversed.TYPE: news.on_reversed,
         messages.PaymentRestored.TYPE: news.on_restored,
         messages.CreditsDisputed.TYPE: news.on_dispute_of(messages.CreditsDisputed, "opened"),
         messages.DisputeWon.TYPE: news.on_dispute_of(messages.DisputeWon, "won"),
         messages.DisputeLost.TYPE: news.on_dispute_of(messages.DisputeLost, "lost"),
     }
+
+
+async def on_refund_reported(conn: Any, envelope: Envelope) -> None:
+    """A refund that began here and failed late can be asked for again; what became of the money the ledger tells."""
+    message = messages.RefundReported.from_envelope(envelope)
+    if message.state == "failed":
+        reason = _text(message.reason) or REFUND_FAILED
+        await failed_late(conn, message.gateway, message.gateway_payment_id, message.refund_id, reason)
 
 
 class _PaymentNews:
@@ -102,22 +113,33 @@ class _PaymentNews:
         assert isinstance(message, WalletMessage)
         is_news = await wallet_news.is_news(conn, message.wallet)
         about = (message.gateway, message.gateway_payment_id, message.payment_reference)  # type: ignore[attr-defined]
-        payment_id = await self._apply(conn, *about, command)
+        payment_id = await self._apply(conn, *about, command, owner=message.wallet.user_id)
         if is_news:
             await wallet_news.tell(conn, message.wallet, message.transaction)
         return payment_id
 
     async def _apply(
-        self, conn: Any, gateway: str, gateway_payment_id: str, reference: str | None, command: Command
+        self,
+        conn: Any,
+        gateway: str,
+        gateway_payment_id: str,
+        reference: str | None,
+        command: Command,
+        *,
+        owner: str | None = None,
     ) -> str | None:
-        """The payment, if it began here."""
+        """The payment, if it began here. One whose money an operator gave to another ``owner`` is not touched by it:
+        it was never credited to who began it, nor may it start what they wanted to buy."""
         payment_id = await self._payments.find_by_reference(conn, reference) if reference else None
         if payment_id is None:
             payment_id = await self._payments.find_by_gateway(conn, gateway, gateway_payment_id)
-        if payment_id is not None:
-            state = await self._payments.load(conn, payment_id)
-            after = await self._payments.save(conn, state, [command])
-            await self._notify(conn, state, after, command)
+        if payment_id is None:
+            return None
+        state = await self._payments.load(conn, payment_id)
+        if owner not in (None, state.user_id):
+            return None
+        after = await self._payments.save(conn, state, [command])
+        await self._notify(conn, state, after, command)
         return payment_id
 
     async def _notify(self, conn: Any, before: Payment, after: Payment, command: Command) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis.http import ExactRouter
-from contracts.amounts import Asset, to_decimal
+from chassis.errors import InvalidField
+from chassis.http import DecimalInput, ExactRouter
+from contracts.amounts import AmountError, Asset, parse_positive_units, to_decimal
+from payments_api.adapters.catalogue import PRICE_ASSET
 from payments_api.application.assigning import Assigning
 from payments_api.application.ports import UnallocatedMoney
 from payments_api.bootstrap import Parts
@@ -21,11 +24,12 @@ GatewayPaymentId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,19
 
 
 class AssignMoney(BaseModel):
-    """To whom."""
+    """To whom. ``worth_usd`` is what all of it was worth when it came, for coins that have no rate by themselves."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     user_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    worth_usd: DecimalInput | None = None
 
 
 def routes(parts: Parts) -> ExactRouter:
@@ -45,7 +49,7 @@ def routes(parts: Parts) -> ExactRouter:
 
     @router.post("/{gateway}/{payment_id}/assign", summary="Give such money to a person, once")
     async def assign(gateway: GatewayName, payment_id: GatewayPaymentId, body: AssignMoney) -> Mapping[str, Any]:
-        assigned = await assigning.assign(gateway, payment_id, body.user_id)
+        assigned = await assigning.assign(gateway, payment_id, body.user_id, _cents(body.worth_usd))
         return {
             "success": True,
             "gateway": gateway,
@@ -56,6 +60,15 @@ def routes(parts: Parts) -> ExactRouter:
         }
 
     return router
+
+
+def _cents(worth: Decimal | None) -> int | None:
+    if worth is None:
+        return None
+    try:
+        return parse_positive_units(worth, PRICE_ASSET)
+    except AmountError as error:
+        raise InvalidField("worth_usd", error.code, error.detail) from error
 
 
 def _shown(money: UnallocatedMoney) -> Mapping[str, Any]:

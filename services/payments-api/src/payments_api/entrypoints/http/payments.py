@@ -25,13 +25,12 @@ from payments_api.application.ports import IdempotencyKey
 from payments_api.bootstrap import Parts
 from payments_api.domain.payment import STATUSES
 from payments_api.entrypoints.http.idempotency_header import REPLAYED, KeyHeader
+from payments_api.entrypoints.http.paying_by_saved_card import pay_by_saved_card
 from payments_api.entrypoints.http.people import Person
 from payments_api.entrypoints.http.shapes import Gateways, InitiatePayment, PaymentList, PaymentWithHistory
 from payments_api.projections.payment_views import Filter
 
 Id = Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-ASSETS = {"USD": PRICE_ASSET, "TZS": "TZS/0"}
-"""What can be asked for; whether a gateway takes it is the gateway's to say."""
 LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 _JSON = "application/json"
 
@@ -47,10 +46,11 @@ def routes(parts: Parts) -> ExactRouter:
 def _add_beginning(router: ExactRouter, parts: Parts) -> None:
     @router.post("/initiate", response_model=PaymentWithHistory, summary="Begin a payment")
     async def initiate(body: InitiatePayment, person: Person, key: KeyHeader) -> Response:
-        asked = _asked(body, parts)
         gateway = body.gateway.lower()
-        parts.initiating.gateway(gateway)
+        asked = _asked(body, parts, parts.initiating.gateway(gateway).assets)
         named = None if key is None else IdempotencyKey(key, _request_hash(gateway, asked))
+        if body.payment_method_id is not None:
+            return await pay_by_saved_card(parts, person, gateway, asked, body.payment_method_id, named)
         return await _begin(parts, person, gateway, asked, named)
 
     @router.get("/gateways", response_model=Gateways, summary="Which ways to pay there are")
@@ -124,14 +124,13 @@ def _repeated(earlier: idempotency.Earlier) -> Response:
     return Response(earlier.answer, media_type=_JSON, headers={REPLAYED: "true"})
 
 
-def _asked(body: InitiatePayment, parts: Parts) -> Asked:
+def _asked(body: InitiatePayment, parts: Parts, assets: Mapping[str, str]) -> Asked:
     ours = sorted(set(body.metadata) & set(OUR_METADATA_KEYS))
     if ours:
         raise InvalidField("metadata", "reserved_key", f"{ours[0]} is ours to set")
-    asset = ASSETS.get(body.currency.upper())
+    asset = assets.get(body.currency.upper())
     if asset is None:
-        raise InvalidField("currency", "unknown_currency", f"must be one of {', '.join(ASSETS)}")
-    options = {} if body.crypto is None else {"currency": body.crypto.currency, "network": body.crypto.network}
+        raise InvalidField("currency", "unknown_currency", f"must be one of {', '.join(assets)}")
     return Asked(
         asset=asset,
         price=_price(body, asset, parts),
@@ -139,8 +138,14 @@ def _asked(body: InitiatePayment, parts: Parts) -> Asked:
         description=body.description,
         customer_email=body.customer_email,
         metadata=body.metadata,
-        options=options,
+        options=_options(body),
     )
+
+
+def _options(body: InitiatePayment) -> Mapping[str, Any]:
+    if body.payment_method_id is not None:
+        return {"payment_method_id": body.payment_method_id}
+    return {} if body.crypto is None else {"currency": body.crypto.currency, "network": body.crypto.network}
 
 
 def _price(body: InitiatePayment, asset: str, parts: Parts) -> int:

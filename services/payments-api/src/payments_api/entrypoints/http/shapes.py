@@ -31,6 +31,7 @@ PaymentStatus = Literal[
 ]
 _MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=METADATA_KEY_MAX_CHARS, pattern=r"^[^\x00]+$")]
 _MetadataValue = Annotated[str, StringConstraints(max_length=METADATA_VALUE_MAX_CHARS, pattern=r"^[^\x00]*$")]
+MethodId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,255}$")]
 _Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
@@ -62,7 +63,7 @@ class CryptoChoice(_Body):
 
 class InitiatePayment(_Body):
     """Pay ``amount`` of ``currency`` through ``gateway``; a package's price may be left out. ``metadata`` comes back in
-    the payment, its transaction and its messages."""
+    the payment, its transaction and its messages. ``payment_method_id`` charges a saved one at once (Stripe only)."""
 
     amount: DecimalInput | None = None
     currency: _Code = "USD"
@@ -72,6 +73,7 @@ class InitiatePayment(_Body):
     customer_email: Annotated[str, Field(max_length=254, pattern=r"^[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+$")] | None = None
     metadata: dict[_MetadataKey, _MetadataValue] = Field(default_factory=dict, max_length=METADATA_MAX_KEYS)
     crypto: CryptoChoice | None = None
+    payment_method_id: MethodId | None = None
 
 
 class PaymentStep(_Body):

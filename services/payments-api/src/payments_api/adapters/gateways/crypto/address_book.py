@@ -6,11 +6,13 @@ becomes of the payment.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import structlog
+from prometheus_client import Gauge
 
 from payments_api.adapters.gateways.crypto.keys import AccountKey
 
@@ -27,6 +29,13 @@ INSERT INTO crypto_addresses (key_id, address_index, path, address, payment_id) 
 _LAST_USED = """
 SELECT max(address_index) FROM crypto_address_use WHERE key_id = $1 AND address_index > $2 AND is_used
 """
+
+_LAST_GIVEN = "SELECT next_index - 1 FROM crypto_keys WHERE id = $1"
+
+UNUSED_IN_A_ROW = Gauge(
+    "gridledger_crypto_unused_addresses", "Addresses given out since the last that anything came to", ["family"]
+)
+GAP_LIMIT = Gauge("gridledger_crypto_gap_limit", "Unused addresses in a row that the wallet looks ahead")
 
 log = structlog.get_logger("crypto")
 
@@ -65,6 +74,14 @@ class AddressBook:
         oldest = max(-1, index - LOOKED_BACK_MAX_ADDRESSES)
         used = await self._pool.fetchval(_LAST_USED, key.key_id, oldest)
         return index - int(oldest if used is None else used)
+
+    async def measure(self, keys: Iterable[AccountKey]) -> None:
+        """Set the gauges to what stands now: of a key that gave no address yet, nought."""
+        GAP_LIMIT.set(self._gap_limit)
+        for key in keys:
+            last = await self._pool.fetchval(_LAST_GIVEN, key.key_id)
+            unused = 0 if last is None else await self.unused_in_a_row(key, last)
+            UNUSED_IN_A_ROW.labels(key.family).set(unused)
 
     async def _give(self, conn: Any, payment_id: str, key: AccountKey) -> GivenAddress:
         index = await conn.fetchval(_LOCK_KEY, key.key_id)

@@ -13,11 +13,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chassis.errors import InvalidField
-from contracts.amounts import format_units
+from contracts.amounts import Asset, format_units
 from payments_api.adapters.gateways.crypto import details
 from payments_api.adapters.gateways.crypto.address_book import AddressBook
 from payments_api.adapters.gateways.crypto.addresses import Address, BadAddress, validate_address
 from payments_api.adapters.gateways.crypto.keys import AccountKey, BitcoinChain
+from payments_api.adapters.gateways.demo_page import DemoPage
 from payments_api.application.gateways import (
     AskedPayment,
     CannotRefund,
@@ -30,10 +31,11 @@ from payments_api.application.gateways import (
     RefundRequest,
     RefundStarted,
 )
-from payments_api.domain.crypto_networks import Family, Network, network_called
+from payments_api.domain.crypto_networks import NETWORKS, Family, Network, network_called
 from payments_api.domain.crypto_pricing import (
     UNITS_MAX,
     CoinQuote,
+    cents_for,
     coins_for,
     least_cents,
     processing_fee_cents,
@@ -66,12 +68,20 @@ class Wallet:
 
 
 class CryptoGateway:
-    """See application.gateways.Gateway. ``offer`` holds only coins of families that ``wallet`` has a key for."""
+    """See application.gateways.Gateway. ``offer`` holds only coins of families that ``wallet`` has a key for.
+    ``demo``: the page that plays the payer's wallet and the chain."""
 
     name = NAME
-    is_demo = False
 
-    def __init__(self, offer: Offer, wallet: Wallet, book: AddressBook, rates: RateSource, pricing: Pricing) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        wallet: Wallet,
+        book: AddressBook,
+        rates: RateSource,
+        pricing: Pricing,
+        demo: DemoPage | None = None,
+    ) -> None:
         keyless = {network.family for network in offer.networks} - set(wallet.keys)
         if keyless:
             raise ValueError(f"no account key for {', '.join(sorted(keyless))}")
@@ -80,6 +90,14 @@ class CryptoGateway:
         self._book = book
         self._rates = rates
         self._pricing = pricing
+        self._demo = demo
+        self.is_demo = demo is not None
+
+    @property
+    def assets(self) -> Mapping[str, str]:
+        """See the port."""
+        asset = self._pricing.terms.price_asset
+        return {Asset.parse(asset).code: asset}
 
     def describe(self) -> Mapping[str, Any]:
         """See the port."""
@@ -118,10 +136,11 @@ class CryptoGateway:
         given = await self._book.give(request.payment_id, self._wallet.keys[coin.network.family])
         # Whoever is shown a wrong address loses what they pay: what was derived is checked as if a person had typed it.
         address = validate_address(coin.network, given.address, self._wallet.bitcoin_chain).text
+        deposit = DepositAddress(coin.network.key, address, coin.contract, terms.confirmations)
         return Opened(
-            payment_url=None,
+            payment_url=self._page(request.reference, quote, deposit),
             details=details.opened(terms, quote, address, request.reference),
-            deposit=DepositAddress(coin.network.key, address, coin.contract, terms.confirmations),
+            deposit=deposit,
         )
 
     async def status(self, payment: AskedPayment) -> Sequence[Observation]:
@@ -134,12 +153,38 @@ class CryptoGateway:
             "cannot_refund", "Coins are sent back from your own wallet: this server holds no private key"
         )
 
+    async def worth_cents(self, gateway_payment_id: str, asset: str, units: int) -> int | None:
+        """See application.late_coins.CoinsValued. By the same rate and fee as a quote of this moment."""
+        network = NETWORKS.get(gateway_payment_id.partition(".")[0])
+        terms = None if network is None else self._offer.find(asset.partition("/")[0], network)
+        if terms is None or terms.coin.asset != asset:
+            return None
+        return cents_for(units, await self._rate(terms), terms.coin.exponent, self._offer.processing_fee)
+
+    async def measure_gap(self) -> None:
+        """Show how many addresses in a row nobody has used."""
+        await self._book.measure(self._wallet.keys.values())
+
     def validate_address(self, network: str, text: str) -> Address:
         """The address that ``text`` is on the network of that name. Raises InvalidField."""
         try:
             return validate_address(self._network(network), text, self._wallet.bitcoin_chain)
         except BadAddress as bad:
             raise InvalidField("address", "bad_address", f"The address {bad}") from bad
+
+    def _page(self, reference: str, quote: Quote, deposit: DepositAddress) -> str | None:
+        if self._demo is None:
+            return None
+        return self._demo.address(
+            {
+                "reference": reference,
+                "amount": quote.price,
+                "asset": quote.price_asset,
+                "network": deposit.network,
+                "address": deposit.address,
+                "confirmations": deposit.confirmations,
+            }
+        )
 
     def _chosen(self, options: Mapping[str, Any]) -> CoinTerms:
         currency, called = options.get("currency"), options.get("network")

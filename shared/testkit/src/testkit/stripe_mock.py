@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,7 @@ import pytest
 
 from testkit.waiting_for import eventually
 
-from .conftest import ROOT, free_port
-
+ROOT = Path(__file__).resolve().parents[4]
 MODULE = "github.com/stripe/stripe-mock"
 VERSION = "v0.203.0"
 BUILD_TIMEOUT_S = 100
@@ -38,7 +38,7 @@ def stripe_mock() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     command = [str(go), "install", f"{MODULE}@{VERSION}"]
     try:
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - our own fixed program
             command, env=os.environ | {"GOBIN": str(folder)}, check=True, capture_output=True, timeout=BUILD_TIMEOUT_S
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
@@ -50,7 +50,7 @@ def stripe_mock() -> Path:
 @asynccontextmanager
 async def running(binary: Path) -> AsyncIterator[str]:
     """Its address, for as long as the block runs."""
-    port = free_port()
+    port = _free_port()
     process = await asyncio.create_subprocess_exec(
         binary, "-http-addr", f"127.0.0.1:{port}", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -72,6 +72,11 @@ async def running(binary: Path) -> AsyncIterator[str]:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _missing(reason: str) -> None:

@@ -1,0 +1,1 @@
+"""What gateways list when they are asked, for reconciling: one module each."""
