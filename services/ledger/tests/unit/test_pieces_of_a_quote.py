@@ -56,6 +56,22 @@ def test_pieces_of_an_asset_without_a_rate_buy_at_the_quotes_own(
         story.then(CreditsPurchased, credits=bought, rule=rule)
 
 
+@pytest.mark.parametrize(("earlier", "piece"), [([], 1401), ([700], 701), ([100], 1301)])
+def test_a_small_quote_is_no_option_on_any_amount(story: Any, say: Any, earlier: list[int], piece: int) -> None:
+    story.given(say.quote(price=700, promised=1000, bonus=0, asset="XAU/4"))
+    for number, paid in enumerate(earlier):
+        story.given(say.paid(paid, ours="QREF1", payment_id=f"pi_{number}", asset="XAU/4"))
+    story.when(say.paid(piece, ours="QREF1", payment_id="pi_9", asset="XAU/4")).then_all(MoneyUnallocated)
+    worth = Worth(900, "USD/2")
+    story.when(AllocatePayment("stripe:pi_9", worth=worth)).then_all(CreditsPurchased, MoneyAllocated)
+    story.saying(credits=900, bonus=0, rule="worth")
+
+
+def test_twice_a_quote_is_taken_at_its_rate(story: Any, say: Any) -> None:
+    story.given(say.quote(price=700, promised=1000, bonus=0, asset="XAU/4"))
+    story.when(say.paid(1400, ours="QREF1", asset="XAU/4")).then(CreditsPurchased, credits=2000, rule="overpaid")
+
+
 def test_what_waited_unallocated_counts_as_pieces(story: Any, say: Any) -> None:
     story.given(say.paid(1000, ours="QREF1"), say.quote(), say.paid(1500, ours="QREF1", payment_id="pi_2"))
     story.saying(credits=1500, rule="underpaid")

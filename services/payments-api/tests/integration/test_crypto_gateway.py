@@ -33,7 +33,7 @@ from payments_api.application.gateways import (
     RefundRequest,
 )
 from payments_api.domain.crypto_networks import NETWORKS, known_tokens, own_coin
-from payments_api.domain.crypto_terms import Offer, TermTables, terms_of
+from payments_api.domain.crypto_terms import MAXIMUM_CENTS, Offer, TermTables, terms_of
 from payments_api.domain.quotes import PackageTerms, Pricing, QuoteRefused, Terms
 
 from .conftest import START, OpenShop, Shop, exact
@@ -244,9 +244,13 @@ async def test_prices_are_in_dollars_and_within_what_there_can_be(gateway: Crypt
         await gateway.quote(replace(asked(), asset="TZS/0"), START)
     with pytest.raises(QuoteRefused):
         await gateway.quote(replace(asked(), package_id="huge"), START)
-    market.usd["ETH"] = "0.0000000000001"
+    assert (await gateway.quote(asked(cents=MAXIMUM_CENTS), START)).price > 0
+    with pytest.raises(InvalidField, match=r"25000\.00") as refused:
+        await gateway.quote(asked(cents=MAXIMUM_CENTS + 1), START)
+    assert (refused.value.field, refused.value.code) == ("amount", "above_maximum")
+    market.usd["ETH"] = "0.000000000000000000001"
     with pytest.raises(InvalidField) as refused:
-        await gateway.quote(asked(cents=10**12, currency="ETH", network="ethereum"), START)
+        await gateway.quote(asked(cents=MAXIMUM_CENTS, currency="ETH", network="ethereum"), START)
     assert refused.value.code == "too_large"
 
 

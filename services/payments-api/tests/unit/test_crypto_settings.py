@@ -70,8 +70,10 @@ def test_terms_come_from_tables(environment: pytest.MonkeyPatch) -> None:
         network_fees_usd={"bitcoin": 3},
         spreads={"BTC": "0.015"},
         processing_fee="0.005",
+        maximum_usd="1000.50",
     ).crypto_offer()
     assert offer is not None
+    assert offer.maximum_cents == 100_050
     (terms,) = offer.coins
     assert (terms.confirmations, terms.lifetime_s, terms.minimum_cents, terms.network_fee_cents) == (2, 900, 250, 300)
     assert (terms.spread, offer.processing_fee) == (Decimal("0.015"), Decimal("0.005"))

@@ -14,6 +14,10 @@ from typing import NamedTuple
 from ledger.domain.commands import Worth
 from ledger.domain.payment_states import Quote
 
+QUOTED_TIMES_MAX = 2
+"""How many times its price a quote's own rate is good for, where the asset has no other: a small quote would else be an
+option on any amount, taken up when the market has fallen."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreditTerms:
@@ -50,12 +54,15 @@ def credits_given(
     """What a payment of ``received`` buys under ``quote``, if there is one that can be honoured.
 
     A quote is filled by all that comes for it in time; without one, or too late, money buys at the base rate, and where
-    its asset has none, by its ``worth``. None where nothing of that covers the asset.
+    its asset has none, by its ``worth``: so does a piece that is far more than the quote is about. None where nothing
+    of that covers the asset.
     """
     if quote is None or quote.asset != asset:
         return _without_quote(terms, asset, received, worth, "base_rate")
     if paid_at > quote.expires_at:
         return _without_quote(terms, asset, received, worth, "expired")
+    if asset not in terms.rates and quote.received + received > QUOTED_TIMES_MAX * quote.price:
+        return _without_quote(terms, asset, received, worth, "base_rate")
     return _filling(terms, quote, received)
 
 

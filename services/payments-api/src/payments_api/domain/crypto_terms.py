@@ -16,6 +16,7 @@ from payments_api.domain.crypto_networks import STABLE_CODES, Coin, Network, cod
 LIFETIME_S = 3_600
 STABLE_LIFETIME_S = 86_400
 MINIMUM_CENTS = 1
+MAXIMUM_CENTS = 2_500_000
 SPREAD = Decimal("0.01")
 """What a price may move against us while it holds; coins that follow the dollar have none."""
 
@@ -49,10 +50,12 @@ class TermTables:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """All coins that are taken; ``processing_fee`` is the fraction of a price that comes upon it."""
+    """All coins that are taken; ``processing_fee`` is the fraction of a price that comes upon it, ``maximum_cents`` the
+    highest price: whoever has a quote may let it lapse when the market falls, so it is an option that we give away."""
 
     coins: tuple[CoinTerms, ...]
     processing_fee: Decimal = Decimal(0)
+    maximum_cents: int = MAXIMUM_CENTS
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -32,7 +32,7 @@ from payments_api.adapters.gateways.crypto.keys import (
     evm_key,
 )
 from payments_api.domain.crypto_networks import NETWORKS, Coin, Family, Network, known_tokens, own_coin
-from payments_api.domain.crypto_terms import Offer, TermTables, names_nothing, terms_of
+from payments_api.domain.crypto_terms import MAXIMUM_CENTS, Offer, TermTables, names_nothing, terms_of
 
 DAY_S = 86_400
 _CONTRACT = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -123,6 +123,9 @@ class CryptoSettings(ServiceSettings):
     crypto_processing_fee: Annotated[
         FractionOfOne, Field(description="Fraction of a price that comes upon it, such as 0.005")
     ] = Decimal(0)
+    crypto_maximum_usd: Annotated[Cents, Field(description="Highest price of one payment in coins, in US dollars")] = (
+        MAXIMUM_CENTS // 100  # read as dollars, like all that is given
+    )
     crypto_gap_limit: Annotated[
         int, Field(ge=1, le=100_000, description="How many unused addresses your wallet looks ahead")
     ] = 20
@@ -165,7 +168,7 @@ class CryptoSettings(ServiceSettings):
             spreads=self.crypto_spreads,
         )
         coins = tuple(terms_of(coin, tables) for key in keys for coin in self._crypto_coins(key))
-        return Offer(coins, self.crypto_processing_fee) if coins else None
+        return Offer(coins, self.crypto_processing_fee, self.crypto_maximum_usd) if coins else None
 
     def crypto_wallet(self) -> Wallet:
         """The account keys."""

@@ -50,6 +50,7 @@ def offered(offer: Offer) -> dict[str, Any]:
     """What can be paid with: networks, their coins, and on which terms. Money in US dollars, rates as fractions."""
     return {
         "currencies": ["USD"],
+        "maximum": to_decimal(offer.maximum_cents, DOLLARS),
         "processing_fee": offer.processing_fee,
         "networks": [_network(offer, network) for network in offer.networks],
     }

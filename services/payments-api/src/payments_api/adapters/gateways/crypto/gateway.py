@@ -109,6 +109,9 @@ class CryptoGateway:
             raise InvalidField("currency", "unknown_currency", "must be USD: coins are priced in dollars")
         terms = self._chosen(request.options)
         dollars = self._pricing.in_dollars(request.price, request.package_id, now)
+        if dollars.price > self._offer.maximum_cents:
+            most = format_units(self._offer.maximum_cents, request.asset)
+            raise InvalidField("amount", "above_maximum", f"must be at most {most} USD")
         rate = await self._rate(terms)
         if dollars.price < (minimum := least_cents(terms, rate)):
             raise BelowMinimum(terms, minimum)
