@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import httpx
-import structlog
 
 from chassis.clock import Clock
-from embedded.demo_gateway.signing import webhook_signature
+from embedded.demo_gateway.signed_delivery import Address, SignedDelivery
 
 PATH = "/api/webhooks/stripe"
 TIMEOUT_S = 5.0
@@ -23,8 +21,6 @@ FIRST_PAUSE_S = 0.1
 COPIES_MAX = 10
 MODES = ("send", "hold", "lose")
 Mode = Literal["send", "hold", "lose"]
-
-log = structlog.get_logger("stripe_simulator")
 
 
 class Webhooks:
@@ -40,11 +36,10 @@ class Webhooks:
         pause_s: float = FIRST_PAUSE_S,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False, transport=transport)
-        self._secret = secret
-        self._clock = clock
-        self._attempts = attempts
-        self._pause_s = pause_s
+        address = Address(url, PATH, "stripe-signature")
+        self._delivery = SignedDelivery(
+            address, secret, clock, attempts=attempts, pause_s=pause_s, timeout_s=TIMEOUT_S, transport=transport
+        )
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: list[dict[str, Any]] = []
@@ -56,7 +51,7 @@ class Webhooks:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.aclose()
+        await self._delivery.close()
 
     def tell(self, event: dict[str, Any]) -> None:
         """Send the event as the mode says. ``_delivered`` of it becomes true once somebody took it."""
@@ -87,24 +82,4 @@ class Webhooks:
         body = json.dumps({name: value for name, value in event.items() if not name.startswith("_")}).encode()
         async with self._turn:
             for _ in range(self.copies):
-                event["_delivered"] = await self._deliver_once(event, body)
-
-    async def _deliver_once(self, event: Mapping[str, Any], body: bytes) -> bool:
-        for attempt in range(self._attempts):
-            if attempt:
-                await asyncio.sleep(self._pause_s * 2.0 ** (attempt - 1))
-            if await self._send(str(event["id"]), body):
-                return True
-        return False
-
-    async def _send(self, event_id: str, body: bytes) -> bool:
-        signature = webhook_signature(body, self._secret, int(self._clock.now().timestamp()))
-        headers = {"content-type": "application/json", "stripe-signature": signature}
-        try:
-            answer = await self._client.post(PATH, content=body, headers=headers)
-        except httpx.HTTPError as error:
-            log.warning("webhook_not_delivered", event_id=event_id, error=type(error).__name__)
-            return False
-        if not answer.is_success:
-            log.warning("webhook_refused", event_id=event_id, status=answer.status_code)
-        return answer.is_success
+                event["_delivered"] = await self._delivery.deliver(str(event["id"]), body)
