@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from contracts.references import RANDOM_BITS, make_reference
-from embedded.gateway_simulators.clickpesa_checksum import checksum
+from embedded.gateway_simulators.clickpesa.checksum import checksum
 
 from .contract import GatewayContract
 

@@ -14,11 +14,11 @@ import pytest
 from chassis.errors import OperationalError
 from chassis.ids import SequenceIds
 from contracts.references import make_reference
-from embedded.gateway_simulators.clickpesa import create_clickpesa_simulator
-from embedded.gateway_simulators.clickpesa_checksum import checksum
-from embedded.gateway_simulators.clickpesa_webhooks import PATH, ClickPesaWebhooks
-from gateway_ingest.adapters.gateways import clickpesa
-from gateway_ingest.adapters.gateways.clickpesa_api import ClickPesaAccess, ClickPesaApi
+from embedded.gateway_simulators.clickpesa.app import create_clickpesa_simulator
+from embedded.gateway_simulators.clickpesa.checksum import checksum
+from embedded.gateway_simulators.clickpesa.webhooks import PATH, ClickPesaWebhooks
+from gateway_ingest.adapters.gateways.clickpesa import gateway as clickpesa
+from gateway_ingest.adapters.gateways.clickpesa.api import ClickPesaAccess, ClickPesaApi
 from gateway_ingest.entrypoints.http.app import create
 
 from .conftest import Gateway

@@ -14,7 +14,7 @@ from chassis.errors import OperationalError
 from chassis.outbox import OUTBOX_LANE
 from embedded.provisioning import DatabaseAccess, identifier
 from gateway_ingest.adapters.encryption import RawEventCipher
-from gateway_ingest.adapters.gateways import stripe
+from gateway_ingest.adapters.gateways.stripe import gateway as stripe
 from gateway_ingest.adapters.raw_events import PostgresEventStore
 from gateway_ingest.application.group_commit import GroupCommit
 from gateway_ingest.application.intake import Intake

@@ -16,8 +16,8 @@ import pytest_asyncio
 
 from chassis.clock import ManualClock
 from chassis.ids import SequenceIds
-from embedded.gateway_simulators.stripe import create_stripe_simulator
-from embedded.gateway_simulators.stripe_webhooks import Webhooks
+from embedded.gateway_simulators.stripe.app import create_stripe_simulator
+from embedded.gateway_simulators.stripe.webhooks import Webhooks
 from embedded.provisioning import DatabaseAccess
 from gateway_ingest.entrypoints import reconcile_command
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway_ingest.adapters.gateway_lists.clickpesa import ClickPesaList
-from gateway_ingest.adapters.gateways import clickpesa
+from gateway_ingest.adapters.gateways.clickpesa import gateway as clickpesa
 from gateway_ingest.adapters.ledger_http import HttpLedger
 from gateway_ingest.application.reconciling import Done, Reconciliation, Report
 from gateway_ingest.domain.reconciling import Kind, Window

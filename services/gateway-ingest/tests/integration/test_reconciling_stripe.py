@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from chassis.errors import OperationalError
 from chassis.ids import SequenceIds
 from contracts.references import make_reference
-from embedded.gateway_simulators.stripe import create_stripe_simulator
-from embedded.gateway_simulators.stripe_webhooks import Webhooks
+from embedded.gateway_simulators.stripe.app import create_stripe_simulator
+from embedded.gateway_simulators.stripe.webhooks import Webhooks
 from gateway_ingest.adapters.gateway_lists.stripe import StripeList
 from gateway_ingest.adapters.gateway_lists.stripe_connection import StripeAccess, StripeReader
-from gateway_ingest.adapters.gateways.stripe_invoices import reference_of
+from gateway_ingest.adapters.gateways.stripe.invoices import reference_of
 from gateway_ingest.adapters.ledger_http import HttpLedger
 from gateway_ingest.application.reconciling import Done, Reconciliation, Report
 from gateway_ingest.domain.reconciling import Kind, Window

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from chassis.ids import SequenceIds
-from embedded.gateway_simulators.stripe import create_stripe_simulator
-from embedded.gateway_simulators.stripe_webhooks import Webhooks
+from embedded.gateway_simulators.stripe.app import create_stripe_simulator
+from embedded.gateway_simulators.stripe.webhooks import Webhooks
 from gateway_ingest.entrypoints.http.app import create
 
 from .conftest import SECRET, Gateway

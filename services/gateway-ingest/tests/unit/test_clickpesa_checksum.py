@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from embedded.gateway_simulators.clickpesa_checksum import checksum
-from gateway_ingest.adapters.gateways.clickpesa_checksum import canonical, legacy, proved_with
+from embedded.gateway_simulators.clickpesa.checksum import checksum
+from gateway_ingest.adapters.gateways.clickpesa.checksum import canonical, legacy, proved_with
 from gateway_ingest.domain.signatures import InvalidSignature
 
 KEY = b"CHKtestsecret"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway_ingest.adapters.gateways import clickpesa
-from gateway_ingest.adapters.gateways import clickpesa_rows as rows
+from gateway_ingest.adapters.gateways.clickpesa import gateway as clickpesa
+from gateway_ingest.adapters.gateways.clickpesa import rows
 from gateway_ingest.domain.facts import Amount, Confirmed, Failed, Ignored, Odd, Pending, Refunded
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

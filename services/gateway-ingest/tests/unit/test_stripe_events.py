@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_ingest.adapters.gateways import demo, stripe
+from gateway_ingest.adapters.gateways import demo
+from gateway_ingest.adapters.gateways.stripe import gateway as stripe
 from gateway_ingest.domain.facts import (
     Amount,
     Confirmed,

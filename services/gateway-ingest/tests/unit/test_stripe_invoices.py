@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from contracts.references import normalize_reference
-from gateway_ingest.adapters.gateways import stripe
-from gateway_ingest.adapters.gateways.stripe_invoices import reference_of
+from gateway_ingest.adapters.gateways.stripe import gateway as stripe
+from gateway_ingest.adapters.gateways.stripe.invoices import reference_of
 from gateway_ingest.domain.facts import (
     Amount,
     Confirmed,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway_ingest.adapters.gateways import stripe
+from gateway_ingest.adapters.gateways.stripe import gateway as stripe
 from gateway_ingest.domain.facts import (
     Amount,
     Confirmed,

@@ -11,8 +11,8 @@ import httpx
 from chassis.clock import ManualClock
 from chassis.http import create_app
 from chassis.ids import SequenceIds
-from embedded.gateway_simulators.stripe import create_stripe_simulator
-from embedded.gateway_simulators.stripe_webhooks import Webhooks
+from embedded.gateway_simulators.stripe.app import create_stripe_simulator
+from embedded.gateway_simulators.stripe.webhooks import Webhooks
 
 from .conftest import START, OpenShop, Shop, free_port, served
 

@@ -16,11 +16,11 @@ import pytest_asyncio
 from chassis.clock import ManualClock
 from chassis.errors import InvalidField
 from chassis.ids import SequenceIds
-from embedded.gateway_simulators.clickpesa import create_clickpesa_simulator
-from embedded.gateway_simulators.clickpesa_webhooks import ClickPesaWebhooks
-from payments_api.adapters.gateways.clickpesa import ClickPesaGateway, ClickPesaTerms
-from payments_api.adapters.gateways.clickpesa_api import ClickPesaAccess, ClickPesaApi, ReferenceTaken
-from payments_api.adapters.gateways.clickpesa_wire import ChecksumKey, Method
+from embedded.gateway_simulators.clickpesa.app import create_clickpesa_simulator
+from embedded.gateway_simulators.clickpesa.webhooks import ClickPesaWebhooks
+from payments_api.adapters.gateways.clickpesa.api import ClickPesaAccess, ClickPesaApi, ReferenceTaken
+from payments_api.adapters.gateways.clickpesa.gateway import ClickPesaGateway, ClickPesaTerms
+from payments_api.adapters.gateways.clickpesa.wire import ChecksumKey, Method
 from payments_api.adapters.rates.clickpesa import ClickPesaRates
 from payments_api.adapters.rates.fixed import FixedRates
 from payments_api.adapters.rates.median import MedianRates, Trust

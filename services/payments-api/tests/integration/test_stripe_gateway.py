@@ -17,11 +17,11 @@ from fastapi import FastAPI, Request
 from chassis.clock import ManualClock
 from chassis.http import create_app
 from chassis.ids import SequenceIds
-from embedded.gateway_simulators.stripe import create_stripe_simulator
-from embedded.gateway_simulators.stripe_webhooks import PATH, Webhooks
-from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import StripeApi
-from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
+from embedded.gateway_simulators.stripe.app import create_stripe_simulator
+from embedded.gateway_simulators.stripe.webhooks import PATH, Webhooks
+from payments_api.adapters.gateways.stripe.api import StripeApi
+from payments_api.adapters.gateways.stripe.connection import StripeAccess, StripeConnection
+from payments_api.adapters.gateways.stripe.gateway import StripeGateway, StripeShop
 from payments_api.application.gateways import (
     AskedPayment,
     CannotRefund,

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from payments_api.adapters.gateways import stripe_wire as wire
-from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import StripeApi
-from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
-from payments_api.adapters.gateways.stripe_subscriptions import StripeSubscriptions
-from payments_api.adapters.gateways.stripe_subscriptions import session_parameters as subscription_parameters
+from payments_api.adapters.gateways.stripe import wire
+from payments_api.adapters.gateways.stripe.api import StripeApi
+from payments_api.adapters.gateways.stripe.connection import StripeAccess, StripeConnection
+from payments_api.adapters.gateways.stripe.gateway import StripeGateway, StripeShop
+from payments_api.adapters.gateways.stripe.subscriptions import StripeSubscriptions
+from payments_api.adapters.gateways.stripe.subscriptions import session_parameters as subscription_parameters
 from payments_api.application.gateways import AskedPayment, GatewayRefused, PayRequest, RefundRequest
 from payments_api.application.subscribing_ports import RecurringRequest
 from payments_api.domain.quotes import Pricing, Quote, Terms

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import StripeApi
-from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
-from payments_api.adapters.gateways.stripe_saved_cards import StripeSavedCards
+from payments_api.adapters.gateways.stripe.api import StripeApi
+from payments_api.adapters.gateways.stripe.connection import StripeAccess, StripeConnection
+from payments_api.adapters.gateways.stripe.gateway import StripeGateway, StripeShop
+from payments_api.adapters.gateways.stripe.saved_cards import StripeSavedCards
 from payments_api.application.gateways import GatewayRefused
 from testkit.stripe_mock import running, stripe_mock
 

@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from chassis.clock import ManualClock
 from chassis.ids import SequenceIds
 from contracts.references import make_reference
-from embedded.gateway_simulators.stripe import create_stripe_simulator
-from embedded.gateway_simulators.stripe_webhooks import Webhooks
+from embedded.gateway_simulators.stripe.app import create_stripe_simulator
+from embedded.gateway_simulators.stripe.webhooks import Webhooks
 from payments_api.application.gateways import AskedPayment
 from payments_api.domain.subscription_deciding import Cancel
 

@@ -9,7 +9,7 @@ import pytest
 
 from chassis.clock import ManualClock
 from chassis.settings import SettingsError, load
-from payments_api.adapters.gateways.clickpesa import ClickPesaGateway
+from payments_api.adapters.gateways.clickpesa.gateway import ClickPesaGateway
 from payments_api.application.gateways import GatewayAway
 from payments_api.bootstrap.clickpesa import clickpesa_api, clickpesa_gateway
 from payments_api.bootstrap.rates import rate_source

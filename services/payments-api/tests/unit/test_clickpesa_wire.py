@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from payments_api.adapters.gateways import clickpesa_observing as observing
-from payments_api.adapters.gateways.clickpesa_wire import ChecksumKey, checkout_body, checksum, signed
+from payments_api.adapters.gateways.clickpesa import observing
+from payments_api.adapters.gateways.clickpesa.wire import ChecksumKey, checkout_body, checksum, signed
 from payments_api.application.gateways import AskedPayment, Observation, PayRequest
 from payments_api.domain.quotes import Quote
 

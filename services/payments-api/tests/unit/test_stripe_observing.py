@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from payments_api.adapters.gateways import stripe_observing as observing
+from payments_api.adapters.gateways.stripe import observing
 from payments_api.application.gateways import AskedPayment, Observation
 
 CREATED = 1_767_225_600

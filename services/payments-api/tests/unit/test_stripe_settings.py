@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chassis.settings import SettingsError, load
-from payments_api.adapters.gateways.stripe import StripeGateway
+from payments_api.adapters.gateways.stripe.gateway import StripeGateway
 from payments_api.application.gateways import GatewayAway, Rate
 from payments_api.bootstrap.gateways import stripe_gateway
 from payments_api.domain.quotes import Pricing, Terms

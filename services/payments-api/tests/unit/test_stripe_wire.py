@@ -11,16 +11,16 @@ import pytest
 import stripe as library
 
 from chassis.errors import InvalidField
-from payments_api.adapters.gateways import stripe_wire as wire
-from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import StripeApi
-from payments_api.adapters.gateways.stripe_connection import (
+from payments_api.adapters.gateways.stripe import wire
+from payments_api.adapters.gateways.stripe.api import StripeApi
+from payments_api.adapters.gateways.stripe.connection import (
     PINNED_API_VERSION,
     KeyUsedOtherwise,
     StripeAccess,
     StripeConnection,
     in_our_words,
 )
+from payments_api.adapters.gateways.stripe.gateway import StripeGateway, StripeShop
 from payments_api.application.gateways import GatewayAway, GatewayRefused, PayRequest, Rate, RefundRequest
 from payments_api.domain.quotes import PackageTerms, Pricing, Quote, QuoteRefused, Terms
 

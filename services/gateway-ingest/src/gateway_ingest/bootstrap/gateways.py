@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chassis.clock import SystemClock
-from gateway_ingest.adapters.gateways import clickpesa, demo, stripe
-from gateway_ingest.adapters.gateways.clickpesa_api import PRODUCTION_URL, ClickPesaAccess, ClickPesaApi
+from gateway_ingest.adapters.gateways import demo
+from gateway_ingest.adapters.gateways.clickpesa import gateway as clickpesa
+from gateway_ingest.adapters.gateways.clickpesa.api import PRODUCTION_URL, ClickPesaAccess, ClickPesaApi
+from gateway_ingest.adapters.gateways.stripe import gateway as stripe
 from gateway_ingest.application.ports import GatewayPort
 from gateway_ingest.settings import IngestSettings, split_secrets
 

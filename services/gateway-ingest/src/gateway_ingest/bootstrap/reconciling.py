@@ -10,7 +10,7 @@ from chassis.settings import SettingsError
 from gateway_ingest.adapters.gateway_lists import clickpesa as clickpesa_list
 from gateway_ingest.adapters.gateway_lists import stripe as stripe_list
 from gateway_ingest.adapters.gateway_lists.stripe_connection import StripeAccess, StripeReader
-from gateway_ingest.adapters.gateways import clickpesa
+from gateway_ingest.adapters.gateways.clickpesa import gateway as clickpesa
 from gateway_ingest.adapters.ledger_http import HttpLedger
 from gateway_ingest.application.reconciling import Reconciliation
 from gateway_ingest.application.reconciling_ports import GatewayList, Progress

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chassis.clock import Clock
-from payments_api.adapters.gateways.clickpesa import ClickPesaGateway, ClickPesaTerms
-from payments_api.adapters.gateways.clickpesa_api import PRODUCTION_URL, ClickPesaAccess, ClickPesaApi
-from payments_api.adapters.gateways.clickpesa_wire import ChecksumKey
+from payments_api.adapters.gateways.clickpesa.api import PRODUCTION_URL, ClickPesaAccess, ClickPesaApi
+from payments_api.adapters.gateways.clickpesa.gateway import ClickPesaGateway, ClickPesaTerms
+from payments_api.adapters.gateways.clickpesa.wire import ChecksumKey
 from payments_api.application.gateways import RateSource
 from payments_api.domain.quotes import Pricing
 from payments_api.settings.clickpesa import ClickPesaSettings

@@ -12,9 +12,9 @@ from contracts.amounts import parse_units
 from payments_api.adapters.catalogue import Catalogue
 from payments_api.adapters.gateways.bank import BankAccount, BankGateway
 from payments_api.adapters.gateways.demo import DemoGateway
-from payments_api.adapters.gateways.stripe import StripeGateway, StripeShop
-from payments_api.adapters.gateways.stripe_api import StripeApi
-from payments_api.adapters.gateways.stripe_connection import StripeAccess, StripeConnection
+from payments_api.adapters.gateways.stripe.api import StripeApi
+from payments_api.adapters.gateways.stripe.connection import StripeAccess, StripeConnection
+from payments_api.adapters.gateways.stripe.gateway import StripeGateway, StripeShop
 from payments_api.application.gateways import Gateway, RateSource
 from payments_api.bootstrap.clickpesa import clickpesa_api, clickpesa_gateway
 from payments_api.bootstrap.crypto import crypto_gateway

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chassis.clock import Clock
-from payments_api.adapters.gateways.clickpesa_api import ClickPesaApi
+from payments_api.adapters.gateways.clickpesa.api import ClickPesaApi
 from payments_api.adapters.rates import clickpesa, coingecko, kraken
 from payments_api.adapters.rates.fixed import FixedRates, RatesByCode
 from payments_api.adapters.rates.median import MedianRates, Trust

@@ -8,8 +8,8 @@ import asyncpg
 
 from chassis.clock import Clock
 from chassis.ids import IdFactory
-from payments_api.adapters.gateways.stripe_connection import StripeConnection
-from payments_api.adapters.gateways.stripe_saved_cards import StripeSavedCards
+from payments_api.adapters.gateways.stripe.connection import StripeConnection
+from payments_api.adapters.gateways.stripe.saved_cards import StripeSavedCards
 from payments_api.adapters.saved_cards import PostgresCustomerBook
 from payments_api.application.saved_cards import SavedCards
 from payments_api.bootstrap.gateways import stripe_access

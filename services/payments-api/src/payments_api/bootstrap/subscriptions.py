@@ -12,9 +12,9 @@ import asyncpg
 from chassis.clock import Clock
 from chassis.ids import IdFactory
 from eventstore.port import EventStore
-from payments_api.adapters.gateways.stripe_connection import NAME as STRIPE
-from payments_api.adapters.gateways.stripe_connection import StripeConnection
-from payments_api.adapters.gateways.stripe_subscriptions import StripeSubscriptions
+from payments_api.adapters.gateways.stripe.connection import NAME as STRIPE
+from payments_api.adapters.gateways.stripe.connection import StripeConnection
+from payments_api.adapters.gateways.stripe.subscriptions import StripeSubscriptions
 from payments_api.adapters.subscription_repository import SubscriptionRepository
 from payments_api.application.initiating import Initiating
 from payments_api.application.notifying import Notifying

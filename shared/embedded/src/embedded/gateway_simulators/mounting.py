@@ -12,11 +12,11 @@ from chassis.ids import IdFactory
 from chassis.settings import SettingsError
 from embedded.gateway_simulators import BANK_PATH, CLICKPESA_PATH, COINS_PATH, STRIPE_PATH
 from embedded.gateway_simulators.bank import BackOffice, create_demo_bank
-from embedded.gateway_simulators.clickpesa import create_clickpesa_simulator
-from embedded.gateway_simulators.clickpesa_webhooks import ClickPesaWebhooks
+from embedded.gateway_simulators.clickpesa.app import create_clickpesa_simulator
+from embedded.gateway_simulators.clickpesa.webhooks import ClickPesaWebhooks
 from embedded.gateway_simulators.coins import DemoChains, create_demo_chains
-from embedded.gateway_simulators.stripe import create_stripe_simulator
-from embedded.gateway_simulators.stripe_webhooks import Webhooks
+from embedded.gateway_simulators.stripe.app import create_stripe_simulator
+from embedded.gateway_simulators.stripe.webhooks import Webhooks
 
 
 class Simulators:

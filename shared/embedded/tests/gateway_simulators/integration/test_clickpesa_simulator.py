@@ -14,9 +14,9 @@ from starlette.responses import Response
 
 from chassis.clock import ManualClock
 from chassis.ids import SequenceIds
-from embedded.gateway_simulators.clickpesa import create_clickpesa_simulator
-from embedded.gateway_simulators.clickpesa_checksum import Method, checksum
-from embedded.gateway_simulators.clickpesa_webhooks import HEADER, PATH, ClickPesaWebhooks
+from embedded.gateway_simulators.clickpesa.app import create_clickpesa_simulator
+from embedded.gateway_simulators.clickpesa.checksum import Method, checksum
+from embedded.gateway_simulators.clickpesa.webhooks import HEADER, PATH, ClickPesaWebhooks
 
 pytestmark = pytest.mark.asyncio
 KEY = b"CHKtestsecret"

@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from chassis.clock import ManualClock
 from chassis.ids import SequenceIds
-from embedded.gateway_simulators.stripe import create_stripe_simulator
-from embedded.gateway_simulators.stripe_webhooks import PATH, Webhooks
+from embedded.gateway_simulators.stripe.app import create_stripe_simulator
+from embedded.gateway_simulators.stripe.webhooks import PATH, Webhooks
 
 pytestmark = pytest.mark.asyncio
 SECRET = b"whsec_simulated"

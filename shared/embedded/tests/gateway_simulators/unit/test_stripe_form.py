@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from embedded.gateway_simulators.stripe_form import FIELDS_MAX, BadForm, parse_form
+from embedded.gateway_simulators.stripe.form import FIELDS_MAX, BadForm, parse_form
 
 
 @pytest.mark.parametrize(

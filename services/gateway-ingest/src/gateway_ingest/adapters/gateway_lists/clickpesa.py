@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 import structlog
 
-from gateway_ingest.adapters.gateways import clickpesa
-from gateway_ingest.adapters.gateways import clickpesa_rows as rows
-from gateway_ingest.adapters.gateways.clickpesa_api import ClickPesaApi
+from gateway_ingest.adapters.gateways.clickpesa import gateway as clickpesa
+from gateway_ingest.adapters.gateways.clickpesa import rows
+from gateway_ingest.adapters.gateways.clickpesa.api import ClickPesaApi
 from gateway_ingest.domain.facts import Confirmed, Pending, Reading, Refunded
 from gateway_ingest.domain.judging import OddEvent
 from gateway_ingest.domain.reconciling import ListedPayment, News, Window

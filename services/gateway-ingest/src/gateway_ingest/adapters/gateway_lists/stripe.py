@@ -14,8 +14,7 @@ import structlog
 
 from gateway_ingest.adapters.gateway_lists.stripe_connection import StripeReader
 from gateway_ingest.adapters.gateway_lists.stripe_periods import period_of
-from gateway_ingest.adapters.gateways import stripe_afterwards as afterwards
-from gateway_ingest.adapters.gateways import stripe_payments as payments
+from gateway_ingest.adapters.gateways.stripe import afterwards, payments
 from gateway_ingest.domain.facts import Confirmed, Disputed, Finding
 from gateway_ingest.domain.judging import OddEvent, unix_time
 from gateway_ingest.domain.reconciling import ListedPayment, News, Window

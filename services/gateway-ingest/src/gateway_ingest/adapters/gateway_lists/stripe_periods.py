@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 
 from gateway_ingest.adapters.gateway_lists.stripe_connection import StripeReader
-from gateway_ingest.adapters.gateways import stripe_invoices as invoices
-from gateway_ingest.adapters.gateways.stripe_payments import id_of
+from gateway_ingest.adapters.gateways.stripe import invoices
+from gateway_ingest.adapters.gateways.stripe.payments import id_of
 from gateway_ingest.domain.facts import PeriodTold
 from gateway_ingest.domain.judging import OddEvent, identifier
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import ROUND_DOWN, Context, Decimal
 
-from payments_api.adapters.gateways.clickpesa_api import NAME, ClickPesaApi
-from payments_api.adapters.gateways.clickpesa_observing import moment, plain_decimal
+from payments_api.adapters.gateways.clickpesa.api import NAME, ClickPesaApi
+from payments_api.adapters.gateways.clickpesa.observing import moment, plain_decimal
 from payments_api.adapters.rates.quoted import Quoted
 from payments_api.application.gateways import GatewayAway
 

@@ -8,8 +8,8 @@ from fastapi import Body
 from pydantic import BaseModel, ConfigDict
 
 from chassis.http import ExactRouter
-from embedded.gateway_simulators.stripe_customers import StripeCustomers
-from embedded.gateway_simulators.stripe_life import public
+from embedded.gateway_simulators.stripe.customers import StripeCustomers
+from embedded.gateway_simulators.stripe.life import public
 
 
 class Save(BaseModel):

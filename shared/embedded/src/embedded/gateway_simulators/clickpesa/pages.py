@@ -6,7 +6,7 @@ from html import escape
 
 from starlette.responses import HTMLResponse
 
-from embedded.gateway_simulators.clickpesa_store import Link
+from embedded.gateway_simulators.clickpesa.store import Link
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",

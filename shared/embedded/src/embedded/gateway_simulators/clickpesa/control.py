@@ -10,9 +10,9 @@ from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.http import ExactRouter
-from embedded.gateway_simulators.clickpesa_checksum import Method
-from embedded.gateway_simulators.clickpesa_store import ClickPesaRefusal, ClickPesaStore, Collected
-from embedded.gateway_simulators.clickpesa_webhooks import COPIES_MAX, ClickPesaWebhooks, Manner, Mode, Place, Shape
+from embedded.gateway_simulators.clickpesa.checksum import Method
+from embedded.gateway_simulators.clickpesa.store import ClickPesaRefusal, ClickPesaStore, Collected
+from embedded.gateway_simulators.clickpesa.webhooks import COPIES_MAX, ClickPesaWebhooks, Manner, Mode, Place, Shape
 
 SILENT_CALLS_MAX = 1_000_000
 Action = Literal["pay", "fail", "process", "hold", "settle", "refund", "reverse"]

@@ -17,9 +17,9 @@ import structlog
 
 from chassis.errors import InvalidField
 from contracts.amounts import format_units
-from payments_api.adapters.gateways import clickpesa_observing as observing
-from payments_api.adapters.gateways.clickpesa_api import ClickPesaApi, ReferenceTaken
-from payments_api.adapters.gateways.clickpesa_wire import ASSETS, DOLLARS, SHILLINGS, ChecksumKey, checkout_body
+from payments_api.adapters.gateways.clickpesa import observing
+from payments_api.adapters.gateways.clickpesa.api import ClickPesaApi, ReferenceTaken
+from payments_api.adapters.gateways.clickpesa.wire import ASSETS, DOLLARS, SHILLINGS, ChecksumKey, checkout_body
 from payments_api.application.gateways import (
     AskedPayment,
     CannotRefund,

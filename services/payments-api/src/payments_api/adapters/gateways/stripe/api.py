@@ -1,11 +1,11 @@
-"""The calls to Stripe that payments are made, asked for and sent back by. Errors are those of ``stripe_connection``."""
+"""The calls to Stripe that payments are made, asked for and sent back by. Errors are those of ``connection``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from payments_api.adapters.gateways.stripe_connection import StripeConnection, rows
+from payments_api.adapters.gateways.stripe.connection import StripeConnection, rows
 
 PAGE_MAX_ROWS = 100
 SETTLED = ("latest_charge.balance_transaction",)

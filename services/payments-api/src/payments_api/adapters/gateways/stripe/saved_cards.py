@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-from payments_api.adapters.gateways.stripe_connection import StripeConnection, plain, rows
+from payments_api.adapters.gateways.stripe.connection import StripeConnection, plain, rows
 from payments_api.application.gateways import GatewayRefused
 from payments_api.application.saved_cards import SavedCard, SavingBegun, UnknownCustomer
 

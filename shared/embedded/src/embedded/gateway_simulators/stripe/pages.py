@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse
 
-from embedded.gateway_simulators.stripe_cards import CARDS
+from embedded.gateway_simulators.stripe.cards import CARDS
 
 ZERO_DECIMAL = frozenset({"bif", "clp", "jpy", "krw", "rwf", "ugx", "vnd", "xaf", "xof"})
 _HEADERS = {

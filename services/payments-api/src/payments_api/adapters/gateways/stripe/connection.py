@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import stripe
 import structlog
 
-from payments_api.adapters.gateways.stripe_transport import HttpxTransport
+from payments_api.adapters.gateways.stripe.transport import HttpxTransport
 from payments_api.application.gateways import GatewayAway, GatewayRefused
 
 NAME = "stripe"

@@ -8,9 +8,9 @@ from fastapi import Body
 from pydantic import BaseModel, ConfigDict
 
 from chassis.http import ExactRouter
-from embedded.gateway_simulators.stripe_api import StripeApi
-from embedded.gateway_simulators.stripe_billing import StripeBilling
-from embedded.gateway_simulators.stripe_life import public
+from embedded.gateway_simulators.stripe.api import StripeApi
+from embedded.gateway_simulators.stripe.billing import StripeBilling
+from embedded.gateway_simulators.stripe.life import public
 
 
 class WhatHappens(BaseModel):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from payments_api.adapters.gateways.stripe_wire import asset_of, ours_first
+from payments_api.adapters.gateways.stripe.wire import asset_of, ours_first
 from payments_api.application.gateways import (
     METADATA_MAX_KEYS,
     METADATA_VALUE_MAX_CHARS,

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import structlog
 
 from contracts.amounts import Asset
-from payments_api.adapters.gateways.clickpesa_wire import ASSETS, DOLLARS, SHILLINGS
-from payments_api.adapters.gateways.stripe_wire import asset_of
+from payments_api.adapters.gateways.clickpesa.wire import ASSETS, DOLLARS, SHILLINGS
+from payments_api.adapters.gateways.stripe.wire import asset_of
 from payments_api.application.gateways import AskedPayment, Observation, ObservationKind
 
 NAME = "clickpesa"

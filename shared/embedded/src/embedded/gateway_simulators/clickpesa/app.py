@@ -18,11 +18,11 @@ from starlette.responses import Response
 from chassis.clock import Clock
 from chassis.http import ExactJSONResponse, ExactRouter, create_app
 from chassis.ids import IdFactory
-from embedded.gateway_simulators import clickpesa_pages as pages
-from embedded.gateway_simulators.clickpesa_checksum import is_right
-from embedded.gateway_simulators.clickpesa_control import Happening, Trouble, control_routes, happen
-from embedded.gateway_simulators.clickpesa_store import ClickPesaRefusal, ClickPesaStore, Link
-from embedded.gateway_simulators.clickpesa_webhooks import ClickPesaWebhooks
+from embedded.gateway_simulators.clickpesa import pages
+from embedded.gateway_simulators.clickpesa.checksum import is_right
+from embedded.gateway_simulators.clickpesa.control import Happening, Trouble, control_routes, happen
+from embedded.gateway_simulators.clickpesa.store import ClickPesaRefusal, ClickPesaStore, Link
+from embedded.gateway_simulators.clickpesa.webhooks import ClickPesaWebhooks
 
 CURRENCIES = ("TZS", "USD")
 SHILLINGS_PER_DOLLAR = Decimal("2631.58")

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from embedded.gateway_simulators.stripe_api import Call, Parameters, StripeApi, metadata_of
-from embedded.gateway_simulators.stripe_life import StripeLife, StripeRefusal, invalid
-from embedded.gateway_simulators.stripe_store import StripeStore
+from embedded.gateway_simulators.stripe.api import Call, Parameters, StripeApi, metadata_of
+from embedded.gateway_simulators.stripe.life import StripeLife, StripeRefusal, invalid
+from embedded.gateway_simulators.stripe.store import StripeStore
 
 MONTHS = {"month": 1, "year": 12}
 OVER = ("canceled", "incomplete_expired")

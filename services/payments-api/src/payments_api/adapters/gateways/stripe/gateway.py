@@ -16,10 +16,9 @@ from typing import Any
 
 from chassis.errors import InvalidField
 from contracts.amounts import Asset, format_units
-from payments_api.adapters.gateways import stripe_observing as observing
-from payments_api.adapters.gateways import stripe_wire as wire
-from payments_api.adapters.gateways.stripe_api import StripeApi
-from payments_api.adapters.gateways.stripe_connection import KeyUsedOtherwise
+from payments_api.adapters.gateways.stripe import observing, wire
+from payments_api.adapters.gateways.stripe.api import StripeApi
+from payments_api.adapters.gateways.stripe.connection import KeyUsedOtherwise
 from payments_api.application.gateways import (
     AskedPayment,
     CannotRefund,

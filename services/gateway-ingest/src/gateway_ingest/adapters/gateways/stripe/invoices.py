@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from contracts.references import RANDOM_BITS, make_reference
-from gateway_ingest.adapters.gateways.stripe_payments import id_of
+from gateway_ingest.adapters.gateways.stripe.payments import id_of
 from gateway_ingest.domain import judging
 from gateway_ingest.domain.facts import Confirmed, Fact, Finding, Ignored, PeriodTold, SubscriptionTold
 from gateway_ingest.domain.judging import OddEvent

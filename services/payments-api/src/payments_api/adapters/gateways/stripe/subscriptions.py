@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from contracts.amounts import Asset, format_units
-from payments_api.adapters.gateways.stripe_connection import StripeConnection
+from payments_api.adapters.gateways.stripe.connection import StripeConnection
 from payments_api.application.gateways import GatewayRefused
 from payments_api.application.subscribing_ports import RecurringRequest, RecurringStarted
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import httpx
 import structlog
 
-from embedded.gateway_simulators.clickpesa_checksum import Method, checksum
+from embedded.gateway_simulators.clickpesa.checksum import Method, checksum
 
 PATH = "/api/webhooks/clickpesa"
 HEADER = "x-clickpesa-signature"

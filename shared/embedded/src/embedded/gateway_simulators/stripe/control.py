@@ -12,9 +12,9 @@ from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.http import ExactRouter
-from embedded.gateway_simulators.stripe_api import StripeApi
-from embedded.gateway_simulators.stripe_life import StripeLife, public
-from embedded.gateway_simulators.stripe_webhooks import COPIES_MAX, Webhooks
+from embedded.gateway_simulators.stripe.api import StripeApi
+from embedded.gateway_simulators.stripe.life import StripeLife, public
+from embedded.gateway_simulators.stripe.webhooks import COPIES_MAX, Webhooks
 
 SILENT_CALLS_MAX = 1_000_000
 

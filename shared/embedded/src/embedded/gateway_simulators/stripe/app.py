@@ -18,17 +18,17 @@ from starlette.responses import JSONResponse, Response
 from chassis.clock import Clock
 from chassis.http import ExactRouter, create_app
 from chassis.ids import IdFactory
-from embedded.gateway_simulators import stripe_pages as pages
-from embedded.gateway_simulators.stripe_api import Call, StripeApi
-from embedded.gateway_simulators.stripe_billing import StripeBilling
-from embedded.gateway_simulators.stripe_billing_control import billing_control_routes
-from embedded.gateway_simulators.stripe_control import Trouble, act, control_routes
-from embedded.gateway_simulators.stripe_customers import StripeCustomers
-from embedded.gateway_simulators.stripe_customers_control import customers_control_routes
-from embedded.gateway_simulators.stripe_form import BadForm, parse_form
-from embedded.gateway_simulators.stripe_life import StripeLife, StripeRefusal, invalid, public
-from embedded.gateway_simulators.stripe_store import API_VERSION, StripeStore
-from embedded.gateway_simulators.stripe_webhooks import Webhooks
+from embedded.gateway_simulators.stripe import pages
+from embedded.gateway_simulators.stripe.api import Call, StripeApi
+from embedded.gateway_simulators.stripe.billing import StripeBilling
+from embedded.gateway_simulators.stripe.billing_control import billing_control_routes
+from embedded.gateway_simulators.stripe.control import Trouble, act, control_routes
+from embedded.gateway_simulators.stripe.customers import StripeCustomers
+from embedded.gateway_simulators.stripe.customers_control import customers_control_routes
+from embedded.gateway_simulators.stripe.form import BadForm, parse_form
+from embedded.gateway_simulators.stripe.life import StripeLife, StripeRefusal, invalid, public
+from embedded.gateway_simulators.stripe.store import API_VERSION, StripeStore
+from embedded.gateway_simulators.stripe.webhooks import Webhooks
 
 TEST_KEYS = ("Bearer sk_test_", "Bearer rk_test_")
 ACTIONS = ("pay", "later", "cancel")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from embedded.gateway_simulators.stripe_life import StripeLife, StripeRefusal, invalid
-from embedded.gateway_simulators.stripe_store import StripeStore
+from embedded.gateway_simulators.stripe.life import StripeLife, StripeRefusal, invalid
+from embedded.gateway_simulators.stripe.store import StripeStore
 
 AMOUNT_MIN_UNITS = 50
 AMOUNT_MAX_UNITS = 99_999_999

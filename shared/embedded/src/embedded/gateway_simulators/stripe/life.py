@@ -9,8 +9,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from embedded.gateway_simulators.stripe_cards import Error, Use, card_of
-from embedded.gateway_simulators.stripe_store import API_VERSION, StripeStore
+from embedded.gateway_simulators.stripe.cards import Error, Use, card_of
+from embedded.gateway_simulators.stripe.store import API_VERSION, StripeStore
 
 FEE_PER_MILLE = 29
 FEE_FIXED_UNITS = 30

@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway_ingest.adapters.gateways import stripe_afterwards as afterwards
-from gateway_ingest.adapters.gateways import stripe_invoices as invoices
-from gateway_ingest.adapters.gateways import stripe_payments as payments
 from gateway_ingest.adapters.gateways.reading import read_event
 from gateway_ingest.adapters.gateways.signed import signed_by
+from gateway_ingest.adapters.gateways.stripe import afterwards, invoices, payments
 from gateway_ingest.application.ports import GatewayPort
 from gateway_ingest.domain.facts import Fact, Finding, Ignored, Odd, Reading
 from gateway_ingest.domain.judging import OddEvent

@@ -14,9 +14,9 @@ import structlog
 
 from chassis.clock import Clock
 from chassis.errors import OperationalError
-from gateway_ingest.adapters.gateways import clickpesa_rows as rows
-from gateway_ingest.adapters.gateways.clickpesa_api import ClickPesaApi
-from gateway_ingest.adapters.gateways.clickpesa_checksum import proved_with
+from gateway_ingest.adapters.gateways.clickpesa import rows
+from gateway_ingest.adapters.gateways.clickpesa.api import ClickPesaApi
+from gateway_ingest.adapters.gateways.clickpesa.checksum import proved_with
 from gateway_ingest.application.ports import GatewayPort
 from gateway_ingest.domain import judging
 from gateway_ingest.domain.facts import Finding, Ignored, Odd, Pending, Reading

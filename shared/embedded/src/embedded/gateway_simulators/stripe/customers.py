@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from embedded.gateway_simulators.stripe_api import Call, Parameters, StripeApi, metadata_of
-from embedded.gateway_simulators.stripe_cards import card_of
-from embedded.gateway_simulators.stripe_life import StripeLife, StripeRefusal, invalid
-from embedded.gateway_simulators.stripe_store import StripeStore
+from embedded.gateway_simulators.stripe.api import Call, Parameters, StripeApi, metadata_of
+from embedded.gateway_simulators.stripe.cards import card_of
+from embedded.gateway_simulators.stripe.life import StripeLife, StripeRefusal, invalid
+from embedded.gateway_simulators.stripe.store import StripeStore
 
 EXPIRES_MONTH, EXPIRES_YEAR = 12, 2034
 USAGES = ("on_session", "off_session")

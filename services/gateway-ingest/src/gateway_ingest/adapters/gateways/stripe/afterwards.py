@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import structlog
 
-from gateway_ingest.adapters.gateways.stripe_payments import id_of
+from gateway_ingest.adapters.gateways.stripe.payments import id_of
 from gateway_ingest.domain import judging
 from gateway_ingest.domain.facts import Amount, Disputed, FeeKept, Finding, Ignored, Refunded, RefundTold
 from gateway_ingest.domain.judging import OddEvent

@@ -1,0 +1,1 @@
+"""ClickPesa's webhooks, proved by asking, read into facts."""

@@ -1,0 +1,1 @@
+"""ClickPesa: a hosted checkout for mobile money."""

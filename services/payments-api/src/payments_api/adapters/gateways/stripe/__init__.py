@@ -1,0 +1,1 @@
+"""Stripe: Checkout, PaymentIntents, saved cards, subscriptions."""

@@ -1,0 +1,1 @@
+"""A stand-in for ClickPesa: its API, its page, its webhooks."""

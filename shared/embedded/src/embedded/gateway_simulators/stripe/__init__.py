@@ -1,0 +1,1 @@
+"""A stand-in for Stripe: its API, its pages, its webhooks."""
