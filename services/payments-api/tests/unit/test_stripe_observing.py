@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -53,6 +53,21 @@ def test_a_paid_intent_is_confirmed_with_its_fee() -> None:
             fields={"fee_id": "txn_1", "amount": {"units": 103, "asset": "USD/2"}},
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("balance", "charged", "came"),
+    [
+        (settled(created=CREATED + 5), CREATED + 3, 5),
+        (None, CREATED + 3, 3),
+        ("txn_1", CREATED + 3, 3),
+        (None, None, 0),
+    ],
+)
+def test_a_slow_method_paid_when_its_money_came(balance: Any, charged: int | None, came: int) -> None:
+    charge = {"id": "ch_1", "created": charged, "balance_transaction": balance}
+    confirmed = observing.of_intent(paid(latest_charge=charge), ASKED)[0]
+    assert confirmed.at == AT + timedelta(seconds=came)
 
 
 def test_what_was_received_counts_in_stripes_own_units() -> None:

@@ -36,7 +36,7 @@ class StripeList:
     async def listed(self, window: Window) -> AsyncIterator[ListedPayment]:
         """See the port. Stripe's list knows no state: what did not succeed is left out here."""
         created = {"gte": int(window.since.timestamp()), "lt": int(window.until.timestamp())}
-        asked = {"created": created, "expand": [f"data.{CHARGE}"]}
+        asked = {"created": created, "expand": [f"data.{CHARGE}.{SETTLED}"]}
         async for intent in self._stripe.pages(self._stripe.v1.payment_intents.list_async, asked):
             payment = await self._payment(intent)
             if payment is not None:
@@ -111,9 +111,11 @@ def _lost_units(dispute: dict[str, Any]) -> int:
 
 
 def _paid_at(intent: dict[str, Any], charge: dict[str, Any]) -> datetime:
-    """When it was charged: an intent may have waited for long."""
-    told = unix_time(charge.get("created")) or unix_time(intent.get("created"))
-    return told or datetime.fromtimestamp(0, UTC)
+    """When the money came: an intent may have waited for long, and a slow method's charge is settled days later."""
+    settled = charge.get(SETTLED)
+    came = settled.get("created") if isinstance(settled, dict) else None
+    told = (unix_time(each) for each in (came, charge.get("created"), intent.get("created")))
+    return next((time for time in told if time is not None), datetime.fromtimestamp(0, UTC))
 
 
 def _charge(intent: dict[str, Any]) -> dict[str, Any]:

@@ -130,8 +130,15 @@ def _confirmed(intent: Mapping[str, Any], payment: AskedPayment) -> Observation:
         "received": _amount(intent["amount_received"], intent["currency"]),
         "metadata": ours_first(intent.get("metadata") or {}, METADATA_MAX_KEYS),
     }
-    paid = {**intent, "created": _charge(intent).get("created") or intent.get("created")}
-    return _news("confirmed", intent["id"], "", paid, payment, fields)
+    return _news("confirmed", intent["id"], "", {**intent, "created": _paid_at(intent)}, payment, fields)
+
+
+def _paid_at(intent: Mapping[str, Any]) -> Any:
+    """When the money came, as its webhook would say: a slow method's charge is made days before it is settled."""
+    charge = _charge(intent)
+    settled = charge.get("balance_transaction")
+    came = settled.get("created") if isinstance(settled, dict) else None
+    return came or charge.get("created") or intent.get("created")
 
 
 def _declined(intent: Mapping[str, Any], error: Mapping[str, Any], payment: AskedPayment) -> Observation:
