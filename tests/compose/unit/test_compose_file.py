@@ -97,6 +97,12 @@ def test_a_gateway_has_no_setting_that_nobody_made(service: str) -> None:
     assert {name: value for name, value in told.items() if value and name not in by_itself} == {}
 
 
+def test_nobody_is_given_money_that_nobody_paid() -> None:
+    """People sign in by a name, since there is no other sign-in yet; that gives them nothing."""
+    assert {service: environment(service)["DEMO_PAYMENT"] for service in SERVICES} == dict.fromkeys(SERVICES, "false")
+    assert environment("payments-api")["DEMO_SIGN_IN"] == "true"
+
+
 def test_mail_goes_to_mailpit_unless_another_server_is_named() -> None:
     told = environment("payments-api")
     assert told["SMTP_HOST"] in composition()["services"]

@@ -216,6 +216,13 @@ async def test_there_is_no_demo_sign_in_outside_of_demo_mode(open_shop: OpenShop
 
 
 @pytest.mark.asyncio
+async def test_sign_in_alone_brings_no_demo_payments(open_shop: OpenShop) -> None:
+    async with open_shop(demo_payment=False, demo_sign_in=True) as shop:
+        offered = await shop.get("/api/payments/gateways", await shop.sign_in())
+        assert [gateway for gateway in offered["gateways"] if gateway["demo"]] == []
+
+
+@pytest.mark.asyncio
 async def test_without_the_ledger_balances_are_503_and_the_rest_goes_on(shop: Shop) -> None:
     headers = await shop.sign_in()
     shop.ledger.always = "away"

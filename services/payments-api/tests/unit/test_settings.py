@@ -43,6 +43,16 @@ def test_demo_mode_stays_on_the_loopback() -> None:
         settings(demo_payment=True, demo_webhook_secret="s", host="0.0.0.0")  # noqa: S104
 
 
+def test_anybody_signs_in_where_that_is_meant() -> None:
+    assert not settings().signs_anybody_in
+    assert settings(demo_payment=True, demo_webhook_secret="s").signs_anybody_in
+    assert settings(demo_sign_in=True).signs_anybody_in
+    assert not settings(demo_payment=True, demo_webhook_secret="s", demo_sign_in=False).signs_anybody_in
+    with pytest.raises(SettingsError, match="DEMO_SIGN_IN"):
+        settings(demo_sign_in=True, host="0.0.0.0")  # noqa: S104
+    assert settings(demo_sign_in=True, host="0.0.0.0", demo_payment_allow_public=True).signs_anybody_in  # noqa: S104
+
+
 def test_a_missing_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     without = {name: value for name, value in GIVEN.items() if name != "ledger_url"}
     with pytest.raises(SettingsError, match="LEDGER_URL is not set"):

@@ -50,7 +50,7 @@ class ServiceSettings(BaseSettings):
     log_format: Annotated[Literal["console", "json"], Field(description="How log lines look")] = "console"
     demo_payment: Annotated[bool, Field(description="Demo gateways and demo sign-in: money that nobody paid")] = False
     demo_payment_allow_public: Annotated[
-        bool, Field(description="Accept DEMO_PAYMENT on an address that others can reach")
+        bool, Field(description="Accept DEMO_PAYMENT and DEMO_SIGN_IN on an address that others can reach")
     ] = False
     marketplace_config: Annotated[Path, Field(description="Catalogue, packages and rates")] = Path(
         "config/marketplace.toml"

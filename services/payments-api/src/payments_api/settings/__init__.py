@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, HttpUrl, SecretStr, model_validator
 
+from chassis.settings import is_loopback
 from payments_api.settings.bank import BankSettings
 from payments_api.settings.clickpesa import ClickPesaSettings
 from payments_api.settings.crypto import CryptoSettings
@@ -40,6 +41,9 @@ class PaymentsApiSettings(
     demo_webhook_secret: Annotated[
         SecretStr | None, Field(min_length=1, description="Shared with the demo gateway; signs its payment pages")
     ] = None
+    demo_sign_in: Annotated[
+        bool | None, Field(description="Sign-in as anybody, without a password; as DEMO_PAYMENT says where not set")
+    ] = None
     frontend_url: Annotated[HttpUrl, Field(description="The single-page app, as a person's browser reaches it")] = (
         HttpUrl("http://127.0.0.1:8000")
     )
@@ -63,6 +67,20 @@ class PaymentsApiSettings(
     session_lifetime_s: Annotated[float, Field(ge=60, le=366 * DAY_S, description="How long a sign-in lasts")] = (
         7.0 * DAY_S
     )
+
+    @property
+    def signs_anybody_in(self) -> bool:
+        """Whether a name is enough to sign in."""
+        return self.demo_payment if self.demo_sign_in is None else self.demo_sign_in
+
+    @model_validator(mode="after")
+    def _sign_in_stays_at_home(self) -> Self:
+        if self.signs_anybody_in and not self.demo_payment_allow_public and not is_loopback(self.host):
+            raise ValueError(
+                f"DEMO_SIGN_IN=true signs anybody in and HOST={self.host} can be reached by others; "
+                "listen on 127.0.0.1, or set DEMO_PAYMENT_ALLOW_PUBLIC=true if that is meant"
+            )
+        return self
 
     @model_validator(mode="after")
     def _demo_is_whole(self) -> Self:

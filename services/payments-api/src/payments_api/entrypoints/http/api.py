@@ -40,7 +40,7 @@ def make_app(parts: Parts, *, heartbeat_s: float = live.HEARTBEAT_S) -> FastAPI:
     app = create_app(title="Gridledger", readiness=readiness, body_max_bytes=BODY_MAX_BYTES)
     app.state.sessions = parts.sessions
     for router in (
-        people.routes(parts.sessions, is_demo=parts.settings.demo_payment),
+        people.routes(parts.sessions, is_open=parts.settings.signs_anybody_in),
         account.routes(parts),
         marketplace.routes(parts),
         payments.routes(parts),
