@@ -103,6 +103,8 @@ def found(kind: str, subject: dict[str, Any]) -> Finding:
         (of_2023(), (BY_INTENT,)),
         (of_2023(payment_intent={"id": INTENT, "object": "payment_intent"}), (BY_INTENT,)),
         (of_2023(payment_intent=None), ()),
+        (of_2023(paid_out_of_band=False), (BY_INTENT,)),
+        (of_2023(paid_out_of_band=True), ()),
         (of_2026(), ()),
         (of_2026(payments={"object": "list", "data": [paid_by()]}), (BY_INTENT,)),
         (of_2026(payments={"object": "list", "data": [paid_by(payment={"type": "payment_record"}), 7]}), ()),

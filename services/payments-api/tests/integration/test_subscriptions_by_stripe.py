@@ -271,6 +271,14 @@ async def test_canceling_before_anybody_agreed_lets_nobody_agree(world: World) -
     assert agree.status_code == 400
 
 
+async def test_an_earlier_session_that_expired_leaves_none_open_to_agree_to(world: World) -> None:
+    """Opened by a request that died, and made anew a day later: the old one's end comes after the new one."""
+    made = await subscribed(world.shop, BY_STRIPE)
+    await world.shop.deliver(reported(made, "canceled", name=None))
+    assert [await act(world.shop) for _ in range(2)] == [1, 0]
+    assert ((await shown(world.shop, made))["status"], (await world.session(made))["status"]) == ("canceled", "expired")
+
+
 async def test_an_end_that_stripe_did_not_hear_is_asked_for_until_it_did(world: World) -> None:
     made = await subscribed(world.shop, BY_STRIPE)
     at_stripe = await world.agreed(made)

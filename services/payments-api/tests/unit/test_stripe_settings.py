@@ -56,12 +56,20 @@ async def test_stripe_is_offered_with_a_key_or_by_its_simulator() -> None:
     assert await offered() is None
     assert await offered(**DEMO) is None
     assert await offered(stripe_api_base="http://127.0.0.1:8012/stripe") is None
-    real = await offered(stripe_secret_key=KEY, stripe_publishable_key="pk_live_x", **DEMO)
+    real = await offered(stripe_secret_key="sk_test_ours", stripe_publishable_key="pk_test_x", **DEMO)
     assert real is not None
-    assert (real.is_demo, real.describe()["publishable_key"]) == (False, "pk_live_x")
+    assert (real.is_demo, real.describe()["publishable_key"]) == (False, "pk_test_x")
     simulated = await offered(stripe_api_base="http://127.0.0.1:8012/stripe", **DEMO)
     assert simulated is not None
     assert simulated.is_demo
+
+
+def test_a_live_key_is_not_for_where_anybody_signs_in() -> None:
+    for open_to_all in (DEMO, {"demo_sign_in": True}):
+        with pytest.raises(SettingsError, match="live key") as wrong:
+            settings(stripe_secret_key=KEY, **open_to_all)
+        assert KEY not in str(wrong.value)
+    assert not settings(stripe_secret_key=KEY, demo_sign_in=False).signs_anybody_in
 
 
 @pytest.mark.asyncio

@@ -173,6 +173,7 @@ def test_when_something_must_be_done_for_one_that_its_gateway_runs() -> None:
         assert state.act_at == NOW
         assert after(BY_STRIPE, FIRST, ending, NoteOverAtGateway()).act_at is None
     assert after(BY_STRIPE, told("canceled")).act_at is None
+    assert after(BY_STRIPE, told("canceled", name=None)).act_at == NOW
 
 
 def test_the_next_period_is_counted_from_the_first_day() -> None:

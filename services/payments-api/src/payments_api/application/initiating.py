@@ -31,15 +31,16 @@ _IDS_BY_KEY = UUID("6f1d2b8e-6d5c-4f0e-9c39-7a7f5b1f6a10")
 @dataclass(frozen=True, slots=True)
 class Promised:
     """What was promised earlier for the same price, in smallest units of credit: it holds whatever the catalogue says
-    now, for ``lifetime_s`` seconds whatever the gateway would give."""
+    now, for ``lifetime_s`` seconds whatever the gateway would give; None: for as long as the gateway gives."""
 
     credits: int
     bonus: int
-    lifetime_s: int
+    lifetime_s: int | None
 
     def instead_of(self, quote: Quote, now: datetime) -> Quote:
         """``quote`` with what was promised."""
-        expires_at = now + timedelta(seconds=self.lifetime_s)
+        own, given = quote.expires_at, self.lifetime_s
+        expires_at = own if given is None else now + timedelta(seconds=given)
         return replace(quote, credits=self.credits, bonus=self.bonus, expires_at=expires_at)
 
 

@@ -122,7 +122,10 @@ class Subscribing:
     async def prepare_bill(
         self, subscription_id: str, user_id: str, asked: AskedSubscription, terms: SubscribedTerms, number: int
     ) -> Prepared:
-        """The payment of period ``number``, payable; the same period once more comes to the same payment."""
+        """The payment of period ``number``, payable; the same period once more comes to the same payment.
+
+        Who subscribes now pays now: only bills that are mailed hold for the time of grace, during which coins may fall.
+        """
         return await self._initiating.prepare(
             str(uuid5(_PERIODS, f"{subscription_id}\x1f{number}")),
             user_id,
@@ -135,7 +138,7 @@ class Subscribing:
                 customer_email=asked.said.customer_email,
                 metadata={"subscription_id": subscription_id, "period": str(number)},
                 options=asked.said.options,
-                promised=Promised(terms.credits, terms.bonus, self._grace_s),
+                promised=Promised(terms.credits, terms.bonus, None if number == 1 else self._grace_s),
             ),
         )
 

@@ -173,7 +173,8 @@ def _hear(state: Subscription, command: HearGateway) -> _Made:
         case "unpaid":
             made += _end(state, UNPAID)
         case "canceled":
-            made += _end(state, CANCELED) + _over(state)
+            # Without a name it is a session that nobody agreed to, which may be an earlier one than ours.
+            made += _end(state, CANCELED) + ([] if name is None else _over(state))
     return made
 
 

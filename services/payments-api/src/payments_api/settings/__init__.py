@@ -83,6 +83,15 @@ class PaymentsApiSettings(
         return self
 
     @model_validator(mode="after")
+    def _nobody_else_pays(self) -> Self:
+        key = self.stripe_secret_key
+        if self.signs_anybody_in and key is not None and "_live_" in key.get_secret_value():
+            raise ValueError(
+                "STRIPE_SECRET_KEY is a live key, and anybody can sign in as anybody: saved cards are theirs"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _demo_is_whole(self) -> Self:
         if self.demo_payment and self.demo_webhook_secret is None:
             raise ValueError("DEMO_PAYMENT=true needs DEMO_WEBHOOK_SECRET")

@@ -52,6 +52,9 @@ def payments_of(finding: Finding, invoice: dict[str, Any]) -> tuple[Fact, ...]:
     endpoint that has them included."""
     if not isinstance(finding, PeriodTold):
         return ()
+    if invoice.get("paid_out_of_band"):
+        # Somebody marked it as paid: its intent was canceled, and Stripe received nothing.
+        return ()
     intent = judging.identifier(id_of(invoice.get("payment_intent")))
     if intent is not None:
         return (Confirmed(intent, finding.amount, reference=finding.reference),)
