@@ -14,6 +14,7 @@ import structlog
 from chassis.bus.retry import passes
 from chassis.clock import Clock
 from chassis.errors import DomainError
+from chassis.rounds import in_rounds
 from chassis.runtime import StopSignal
 from payments_api.application.initiating import Initiating
 from payments_api.application.notifying import Notifying
@@ -66,14 +67,12 @@ class Renewing:
 
     async def run(self, stop: StopSignal) -> None:
         """Act until stopped; what is away is asked again later, bugs are raised."""
-        while not await stop.wait_for(LOOK_EVERY_S):
-            try:
-                while await self.act_once() == BATCH_MAX_SUBSCRIPTIONS and not stop.is_set():
-                    continue
-            except Exception as error:
-                if not passes(error):
-                    raise
-                log.warning("subscriptions_not_looked_at", error=str(error))
+
+        async def act() -> None:
+            while await self.act_once() == BATCH_MAX_SUBSCRIPTIONS and not stop.is_set():
+                continue
+
+        await in_rounds(act, stop, every_s=LOOK_EVERY_S, failed="subscriptions_not_looked_at")
 
     async def act_once(self) -> int:
         """Do what is due; answers for how many."""

@@ -5,23 +5,21 @@ Only addresses that payments-api signed are served. Keeps nothing: what is told,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import httpx
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
 
-from chassis.errors import Forbidden, InvalidField, OperationalError
-from chassis.http import ExactJSONResponse, ExactRouter, create_app
+from chassis.errors import InvalidField, OperationalError
+from chassis.http import ExactJSONResponse
 from chassis.ids import IdFactory
 from contracts.amounts import Asset, format_units
 from embedded.demo_gateway import page
-from embedded.demo_gateway.form import parameters_of, wants_page
-from embedded.demo_gateway.signing import is_signed
+from embedded.demo_gateway.pay_page import create_pay_page
 
 PARAMETERS = ("payment_id", "reference", "amount", "asset")
 """What an address is signed over; ``amount`` counts the smallest unit of ``asset``."""
@@ -67,39 +65,11 @@ class BackOffice:
 def create_demo_bank(secret: bytes, office: BackOffice, ids: IdFactory) -> FastAPI:
     """The application. ``office`` ends with it, where its own lifespan is run (a parent that mounts it closes it)."""
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await office.close()
-
-    app = create_app(title="Demo bank", readiness=_ready, lifespan=lifespan)
-    app.include_router(_routes(secret, office, ids))
-    return app
-
-
-async def _ready() -> Mapping[str, bool]:
-    return {}
-
-
-def _routes(secret: bytes, office: BackOffice, ids: IdFactory) -> ExactRouter:
-    router = ExactRouter()
-
-    @router.get("/pay")
-    async def show(request: Request) -> Response:
-        parameters = dict(request.query_params)
-        return _transfer_page(parameters) if is_signed(parameters, secret, PARAMETERS) else page.refused_page()
-
-    @router.post("/pay")
-    async def pay(request: Request) -> Response:
-        parameters, is_page = await parameters_of(request), wants_page(request)
-        if not is_signed(parameters, secret, PARAMETERS):
-            if is_page:
-                return page.refused_page()
-            raise Forbidden("bad_signature", "This address was not signed by the shop")
+    async def pay(parameters: Mapping[str, str], is_page: bool) -> Response:
         answer = await _told(office, parameters, f"DEMO-{ids.new().hex.upper()}")
         return _outcome_page(parameters["outcome"], answer) if is_page else _passed_on(answer)
 
-    return router
+    return create_pay_page("Demo bank", secret, PARAMETERS, show=_transfer_page, pay=pay, close=office.close)
 
 
 async def _told(office: BackOffice, parameters: Mapping[str, str], bank_reference: str) -> httpx.Response:

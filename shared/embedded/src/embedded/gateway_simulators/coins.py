@@ -7,25 +7,23 @@ lost again by a fork. No chain and no coin is anywhere; what was not told when t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import httpx
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
 
 from chassis.clock import Clock
-from chassis.errors import Forbidden, InvalidField, OperationalError
-from chassis.http import ExactJSONResponse, ExactRouter, create_app
+from chassis.errors import InvalidField, OperationalError
+from chassis.http import ExactJSONResponse
 from chassis.ids import IdFactory
 from contracts.amounts import Asset, format_units
 from embedded.demo_gateway import page
-from embedded.demo_gateway.form import parameters_of, wants_page
-from embedded.demo_gateway.signing import is_signed
+from embedded.demo_gateway.pay_page import create_pay_page
 
 PARAMETERS = ("reference", "amount", "asset", "network", "address", "confirmations")
 """What an address is signed over; ``amount`` counts the smallest unit of ``asset``."""
@@ -166,35 +164,7 @@ def forked(transfer: Transfer) -> dict[str, Any]:
 def create_demo_chains(secret: bytes, chains: DemoChains, ids: IdFactory) -> FastAPI:
     """The application. ``chains`` end with it, where its own lifespan is run (a parent that mounts it closes them)."""
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await chains.close()
-
-    app = create_app(title="Demo chains", readiness=_ready, lifespan=lifespan)
-    app.include_router(_routes(secret, chains, ids))
-    return app
-
-
-async def _ready() -> Mapping[str, bool]:
-    return {}
-
-
-def _routes(secret: bytes, chains: DemoChains, ids: IdFactory) -> ExactRouter:
-    router = ExactRouter()
-
-    @router.get("/pay")
-    async def show(request: Request) -> Response:
-        parameters = dict(request.query_params)
-        return _wallet_page(parameters) if is_signed(parameters, secret, PARAMETERS) else page.refused_page()
-
-    @router.post("/pay")
-    async def pay(request: Request) -> Response:
-        parameters, is_page = await parameters_of(request), wants_page(request)
-        if not is_signed(parameters, secret, PARAMETERS):
-            if is_page:
-                return page.refused_page()
-            raise Forbidden("bad_signature", "This address was not signed by the shop")
+    async def pay(parameters: Mapping[str, str], is_page: bool) -> Response:
         outcome = parameters.get("outcome", "")
         if outcome not in OUTCOMES:
             raise InvalidField("outcome", "unknown_outcome", f"must be one of {', '.join(OUTCOMES)}")
@@ -202,7 +172,7 @@ def _routes(secret: bytes, chains: DemoChains, ids: IdFactory) -> ExactRouter:
         await chains.send(transfer, is_lost=outcome == "lost")
         return _sent_page(transfer) if is_page else ExactJSONResponse({"outcome": outcome, "tx": transfer.tx})
 
-    return router
+    return create_pay_page("Demo chains", secret, PARAMETERS, show=_wallet_page, pay=pay, close=chains.close)
 
 
 def _transfer(parameters: Mapping[str, str], outcome: str, tx: str) -> Transfer:
