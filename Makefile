@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 PACKAGES := $(sort $(dir $(wildcard shared/*/pyproject.toml services/*/pyproject.toml)))
 SOURCES := $(addsuffix src,$(PACKAGES))
 PYTEST := $(BIN)/python -m pytest
+# They wait for servers more than they compute.
+TEST_PROCESSES ?= 4
 EXPORT := $(BIN)/uv export --no-emit-workspace --no-header --locked --quiet
 IMAGE_ARGUMENTS = $(if $(BASE_IMAGE),--build-arg BASE_IMAGE="$(BASE_IMAGE)") \
 	$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL) \
@@ -41,7 +43,8 @@ check: $(STAMP) ## format, lint, types, import contracts and unit tests; under a
 	$(PYTEST) -m "not integration and not e2e and not manifests"
 
 test: check ## check, and the integration and end-to-end tests
-	$(PYTEST) -m "(integration or e2e) and not compose"
+	$(BIN)/python -m testkit
+	$(PYTEST) -n $(TEST_PROCESSES) --dist loadgroup -m "(integration or e2e) and not compose"
 
 fmt: $(STAMP) ## format and repair what can be repaired by itself
 	$(BIN)/ruff format .

@@ -7,7 +7,6 @@ import base64
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from webhooks import STRIPE_SECRET
 
 from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from chassis.migrate import migrate
+from embedded.ports import free_port
 from embedded.postgres_server import PostgresServer
 from embedded.provisioning import DatabaseAccess, provision
 from gateway_ingest.bootstrap import MIGRATIONS
@@ -63,7 +63,7 @@ async def _age(superuser_dsn: str) -> None:
 @contextmanager
 def ingest(access: Mapping[str, DatabaseAccess], mode: str) -> Iterator[int]:
     """gateway-ingest as one process; answers its port."""
-    port = _free_port()
+    port = free_port()
     environment = {
         "DATABASE_URL": access["gateway_ingest"].app_dsn,
         "BUS_URL": access["bus"].app_dsn,
@@ -79,7 +79,7 @@ def ingest(access: Mapping[str, DatabaseAccess], mode: str) -> Iterator[int]:
 @contextmanager
 def hello() -> Iterator[int]:
     """The bare FastAPI; answers its port."""
-    port = _free_port()
+    port = free_port()
     script = str(Path(__file__).parent / "hello.py")
     with _process([sys.executable, script, "--port", str(port)], {}, port):
         yield port
@@ -109,10 +109,3 @@ async def _listening(process: subprocess.Popen[bytes], port: int) -> None:
             writer.close()
             return
     raise RuntimeError(f"the server ended with code {process.returncode}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -10,7 +10,6 @@ import base64
 import os
 import secrets
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from webhooks import STRIPE_SECRET
 
 from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from chassis.migrate import migrate
+from embedded.ports import free_port
 from embedded.postgres_server import PostgresServer
 from embedded.provisioning import DatabaseAccess, provision
 
@@ -184,11 +184,3 @@ async def _is_ok(client: httpx.AsyncClient, url: str) -> bool:
         return (await client.get(url)).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -18,17 +18,18 @@ import pytest_asyncio
 
 from testkit.waiting_for import eventually
 
-from .conftest import AMONG_OTHERS_S, LaunchedStack, Visitor, running
+from .launched_stack import LaunchedStack, SharedStack
+from .visitor import AMONG_OTHERS_S, Visitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio]
 CARD = "4242424242424242"
 OF_STRIPE = {"Authorization": "Bearer sk_test_x"}
 
 
-@pytest.fixture(scope="module")
-def unfollowed_stack(new_stack: Callable[..., LaunchedStack]) -> LaunchedStack:
+@pytest.fixture
+def unfollowed_stack(shared_stack: SharedStack) -> LaunchedStack:
     """One whose poller would ask after an hour."""
-    return running(new_stack(BUS="postgresql", FOLLOW_AFTER_S="3600"))
+    return shared_stack("unfollowed", BUS="postgresql", FOLLOW_AFTER_S="3600")
 
 
 @pytest_asyncio.fixture

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from testkit.waiting_for import eventually
 
-from .conftest import AMONG_OTHERS_S, Visitor, read
+from .visitor import AMONG_OTHERS_S, Visitor, read
 
 pytestmark = pytest.mark.e2e
 DECLINED = "4000000000000002"

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from testkit.waiting_for import eventually
 
-from .conftest import AMONG_OTHERS_S, Visitor
+from .visitor import AMONG_OTHERS_S, Visitor
 
 pytestmark = pytest.mark.e2e
 

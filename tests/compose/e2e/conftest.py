@@ -20,7 +20,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from embedded.demo.clients import StackAddress
-from embedded.demo.stack_at_hand import free_ports
+from embedded.demo.stack_at_hand import ports_of_its_own
 from testkit.engine import EngineMissing, engine
 from testkit.leftovers import lives
 
@@ -47,7 +47,7 @@ class ComposeStack:
         self._compose = compose
         self.project = f"{PROJECT_PREFIX}{os.getpid()}"
         self.environment = {
-            **free_ports(),
+            **ports_of_its_own(),
             **images,
             **{variable: secrets.token_hex(12) for variable in (*ROLES, "POSTGRES_PASSWORD", "SERVICE_TOKEN")},
             "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(12)}",

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from embedded.demo.stack_at_hand import free_ports
-from testkit.chains import Anvil, NodeMissing, anvil, skip_or_fail
+from embedded.ports import free_port
+from testkit.chains import Anvil, anvil
+from testkit.registry_programs import ProgramMissing, skip_or_fail
 
 # The account of the words that every wallet's authors test with: whatever comes to it in life is anybody's.
 COINS_XPUB = (
@@ -30,19 +31,31 @@ class CoinsStack:
     token: str
 
 
+@dataclass(frozen=True)
+class CoinsChain:
+    """A real Ethereum node with two tokens, and the settings of a stack that watches it."""
+
+    node: Anvil
+    token: str
+    environment: Mapping[str, str]
+
+
 @pytest.fixture(scope="session")
-def coins_stack(new_stack: Callable[..., Any]) -> Iterator[CoinsStack]:
-    """On a real Ethereum node, alone on the loopback address."""
+def coins_chain() -> Iterator[CoinsChain]:
+    """Alone on the loopback address."""
     try:
         with anvil(TEST_CHAIN_ID) as node:
             token, unpriced = node.deploy_token(), node.deploy_token()
-            stack = new_stack(BUS="postgresql", **_coins_environment(node, token, unpriced))
-            stack.start()
-            stack.wait_ready()
-            yield CoinsStack(stack, node, token)
-            stack.stop()
-    except NodeMissing as missing:
+            yield CoinsChain(node, token, _coins_environment(node, token, unpriced))
+    except ProgramMissing as missing:
         skip_or_fail(missing)
+
+
+@pytest.fixture
+def coins_stack(coins_chain: CoinsChain, shared_stack: Any) -> CoinsStack:
+    """On ``coins_chain``."""
+    stack = shared_stack("coins", BUS="postgresql", **coins_chain.environment)
+    return CoinsStack(stack, coins_chain.node, coins_chain.token)
 
 
 def _coins_environment(node: Anvil, token: str, unpriced: str) -> Mapping[str, str]:
@@ -51,7 +64,7 @@ def _coins_environment(node: Anvil, token: str, unpriced: str) -> Mapping[str, s
         {"network": "ethereum", "code": code, "contract": contract, "decimals": 18}
         for code, contract in (("TUSD", token), ("DAI", unpriced))
     ]
-    nowhere = f"http://127.0.0.1:{next(iter(free_ports().values()))}"
+    nowhere = f"http://127.0.0.1:{free_port()}"
     return {
         "CRYPTO_ETHEREUM_RPC_URL": node.url,
         "CRYPTO_EVM_XPUB": COINS_XPUB,

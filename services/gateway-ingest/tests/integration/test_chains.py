@@ -11,7 +11,8 @@ import pytest
 from chassis.bus.memory import MemoryBus
 from chassis.settings import SettingsError
 from embedded.provisioning import DatabaseAccess
-from testkit.chains import Anvil, Btcd, NodeMissing, anvil, btcd, skip_or_fail
+from testkit.chains import Anvil, Btcd, anvil, btcd
+from testkit.registry_programs import ProgramMissing, skip_or_fail
 
 from .coin_desk import open_desk
 from .miners_wallet import MinersWallet
@@ -30,7 +31,7 @@ def ethereum() -> Iterator[Anvil]:
     try:
         with anvil() as node:
             yield node
-    except NodeMissing as missing:
+    except ProgramMissing as missing:
         skip_or_fail(missing)
 
 
@@ -45,7 +46,7 @@ def bitcoin(wallet: MinersWallet) -> Iterator[Btcd]:
         with btcd(wallet.address) as node:
             wallet.earn(node)
             yield node
-    except NodeMissing as missing:
+    except ProgramMissing as missing:
         skip_or_fail(missing)
 
 
@@ -64,7 +65,7 @@ def own_chain() -> Iterator[Anvil]:
     try:
         with anvil(chain_id=31337) as node:
             yield node
-    except NodeMissing as missing:
+    except ProgramMissing as missing:
         skip_or_fail(missing)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +22,7 @@ from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from contracts.envelope import Envelope, derived_id
 from contracts.messages import PaymentConfirmed
 from contracts.topics import PAYMENTS
+from embedded.ports import free_port
 from embedded.provisioning import DatabaseAccess
 from gateway_ingest.bootstrap import MIGRATIONS
 from gateway_ingest.domain.signatures import sign
@@ -111,12 +111,6 @@ async def published(bus_dsn: str, count: int) -> list[Record]:
     await consumer.close()
     await bus.close()
     return records
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.asyncio

@@ -100,7 +100,7 @@ async def test_found_repaired_and_nothing_left(desk: Desk, tmp_path: Path) -> No
         (DAY, {"SERVICE_TOKEN": "wrong"}, "error: the ledger refuses our token"),
         (DAY, {"STRIPE_SECRET_KEY": ""}, "error: STRIPE_SECRET_KEY is not set"),
         (DAY, {"STRIPE_SECRET_KEY": "sk_live_verysecret"}, "error: stripe refuses our key"),
-        (DAY, {"STRIPE_API_BASE": "http://127.0.0.1:9"}, "error: stripe: APIConnectionError"),
+        (DAY, {"STRIPE_API_BASE": "http://127.0.0.1:9"}, "error: stripe: APIConnectionError ConnectError"),
         (DAY, {"RAW_EVENT_KEY": ""}, "error: gateway-ingest: RAW_EVENT_KEY is not set"),
         (DAY, {"DATABASE_URL": "postgresql://x@127.0.0.1:9/x"}, "error: no connection to the database"),
         ((*DAY, "--csv", "/nowhere/found.csv"), {}, "error: "),

@@ -18,7 +18,7 @@ from gateway_ingest.adapters.gateway_lists.stripe import StripeList
 from gateway_ingest.adapters.gateway_lists.stripe_connection import StripeAccess, StripeReader
 from gateway_ingest.domain.facts import Amount, Confirmed
 from gateway_ingest.domain.reconciling import ListedPayment, Window
-from testkit.stripe_mock import running, stripe_mock
+from testkit.stripe_mock import running
 
 pytestmark = pytest.mark.asyncio
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ PAYMENT = ListedPayment(Confirmed("pi_1", Amount(1000, "USD", 2)), 0, START)
 
 @pytest_asyncio.fixture
 async def stripe() -> AsyncIterator[StripeReader]:
-    async with running(stripe_mock()) as url:
+    async with running() as url:
         opened = StripeReader(StripeAccess("sk_test_123", 10.0, api_base=url))
         yield opened
         await opened.close()

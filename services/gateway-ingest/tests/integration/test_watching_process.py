@@ -23,8 +23,9 @@ from contracts.messages.payments import Deposit
 from contracts.references import make_reference
 from contracts.topics import PARTITIONS, PAYMENTS
 from gateway_ingest.bootstrap import MIGRATIONS
-from testkit.chains import Anvil, NodeMissing, anvil, skip_or_fail
+from testkit.chains import Anvil, anvil
 from testkit.postgres import DatabaseFactory
+from testkit.registry_programs import ProgramMissing, skip_or_fail
 from testkit.waiting_for import eventually
 
 from .test_process import STOP_TIMEOUT_S, FromTheStart, environment, free_port
@@ -117,7 +118,7 @@ async def test_from_a_payment_begun_to_a_payment_confirmed(make_database: Databa
                 node.mine()
                 confirmed = await confirmed_on(bus.app_dsn)
             await owner.close()
-    except NodeMissing as missing:
+    except ProgramMissing as missing:
         skip_or_fail(missing)
     assert (confirmed.gateway, confirmed.gateway_payment_id) == ("crypto", f"ethereum.{tx}.1")
     assert (confirmed.received, confirmed.reference) == (Money.of(5, "TUSD/18"), REFERENCE)
@@ -132,7 +133,7 @@ async def test_a_node_of_another_network_stops_the_worker_with_one_line(make_dat
             env = environment(ingest, bus.app_dsn, free_port()) | {"CRYPTO_ETHEREUM_RPC_URL": node.url}
             async with working(env) as process:
                 out, _ = await asyncio.wait_for(process.communicate(), STOP_TIMEOUT_S)
-    except NodeMissing as missing:
+    except ProgramMissing as missing:
         skip_or_fail(missing)
     refused = [line for line in map(json.loads, out.splitlines()) if line["event"] == "task_refused"]
     assert process.returncode == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
@@ -23,6 +22,7 @@ from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from contracts.amounts import Money
 from contracts.messages import PaymentConfirmed
 from contracts.topics import PARTITIONS, PAYMENTS
+from embedded.ports import free_port
 from testkit.kafka import KafkaFactory
 from testkit.postgres import DatabaseFactory
 from testkit.waiting_for import eventually
@@ -33,12 +33,6 @@ TOKEN = "token-of-the-test"
 USERS = [f"user-{number}" for number in range(5)]
 PAYMENTS_EACH = 40
 SECONDS = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

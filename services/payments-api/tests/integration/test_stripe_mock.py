@@ -24,7 +24,7 @@ from payments_api.application.gateways import AskedPayment, GatewayRefused, PayR
 from payments_api.application.subscribing_ports import RecurringRequest
 from payments_api.domain.quotes import Pricing, Quote, Terms
 from payments_api.domain.subscription import SubscribedTerms
-from testkit.stripe_mock import running, stripe_mock
+from testkit.stripe_mock import running
 
 pytestmark = pytest.mark.asyncio
 PRICING = Pricing(Terms("USD/2", "TFC/2", Fraction(1), 3600), {})
@@ -47,7 +47,7 @@ def quote() -> Quote:
 
 @pytest_asyncio.fixture
 async def api() -> AsyncIterator[StripeApi]:
-    async with running(stripe_mock()) as url:
+    async with running() as url:
         opened = StripeApi(StripeConnection(StripeAccess("sk_test_123", 10.0, api_base=url)))
         yield opened
         await opened.close()

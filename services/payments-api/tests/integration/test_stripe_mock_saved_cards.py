@@ -14,7 +14,7 @@ from payments_api.adapters.gateways.stripe.connection import StripeAccess, Strip
 from payments_api.adapters.gateways.stripe.gateway import StripeGateway, StripeShop
 from payments_api.adapters.gateways.stripe.saved_cards import StripeSavedCards
 from payments_api.application.gateways import GatewayRefused
-from testkit.stripe_mock import running, stripe_mock
+from testkit.stripe_mock import running
 
 from .test_stripe_mock import PRICING, REQUEST, quote
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest_asyncio.fixture
 async def stripe() -> AsyncIterator[StripeConnection]:
-    async with running(stripe_mock()) as url:
+    async with running() as url:
         connection = StripeConnection(StripeAccess("sk_test_123", 10.0, api_base=url))
         yield connection
         await connection.close()

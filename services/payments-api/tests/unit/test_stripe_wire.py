@@ -195,6 +195,11 @@ def test_the_pinned_version_is_the_librarys() -> None:
     assert library.api_version == PINNED_API_VERSION
 
 
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 def error_body(**error: Any) -> dict[str, Any]:
     return {"json_body": {"error": error}}
 
@@ -203,6 +208,7 @@ def error_body(**error: Any) -> dict[str, Any]:
     ("error", "expected", "says"),
     [
         (library.APIConnectionError(f"no route, {SECRET}"), GatewayAway, "APIConnectionError"),
+        (caused(library.APIConnectionError(SECRET), OSError(SECRET)), GatewayAway, "APIConnectionError OSError"),
         (library.APIError(f"{SECRET}", http_status=500), GatewayAway, "APIError 500"),
         (library.RateLimitError("slow down", http_status=429), GatewayAway, "RateLimitError 429"),
         (library.IdempotencyError("other parameters", http_status=400), KeyUsedOtherwise, "idempotency key"),

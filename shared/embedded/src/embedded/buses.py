@@ -24,14 +24,13 @@ from embedded.kafka import (
     KafkaMissing,
     KafkaNode,
     command,
-    free_ports,
     installed_kafka,
     new_cluster_id,
     prepare,
 )
-from embedded.kafka.node import port_is_free
 from embedded.kept_secrets import write_private
 from embedded.log_lines import LAUNCHER, LogLines
+from embedded.ports import NoFreePort, free_ports, port_refusal
 from embedded.programs import BUS, KAFKA, Program
 from embedded.provisioning import DatabaseAccess
 from embedded.stack_settings import KAFKA_PORT, POSTGRES_BUS
@@ -164,13 +163,13 @@ class KafkaStackBus:
     def _prepared(self) -> Program:
         installation = self._installation
         assert installation is not None, "a bus is found before it starts"
-        if self._port is not None and not port_is_free(self._port):
+        if self._port is not None and port_refusal(self._port) is not None:
             raise SettingsError(f"{KAFKA_PORT}: port {self._port} cannot be had; set {KAFKA_PORT} to another")
         try:
             port, controller_port = free_ports(2)
             node = KafkaNode(1, self._port or port, controller_port, self._folder)
             prepare(installation, node, (node,), new_cluster_id())
-        except KafkaError as error:
+        except (KafkaError, NoFreePort) as error:
             raise SettingsError(str(error)) from error
         self._say(f"Kafka {installation.version} on port {node.port}; data in {self._folder}")
         return Program(KAFKA, command(installation, node), self._environment, f"kafka://{node.address}")

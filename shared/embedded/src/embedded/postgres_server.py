@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from embedded.ports import LOOPBACK, free_port, port_refusal
 from embedded.postmaster import FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, POLL_S, end_orphan, postmaster_status
 from embedded.server_account import (
     PostgresServerError,
@@ -31,7 +31,6 @@ from embedded.server_account import (
 )
 
 SUPERUSER = "postgres"
-LOOPBACK = "127.0.0.1"
 LOG_MAX_BYTES = 10 * 1024 * 1024
 INIT_TIMEOUT_S = 60.0
 START_TIMEOUT_S = 30.0
@@ -129,7 +128,7 @@ class PostgresServer:
             _create_cluster(account, binaries, data_dir)
         end_orphan(cluster)
         for _ in range(PORT_ATTEMPTS_MAX):
-            port = self._port or _free_port()
+            port = self._port or free_port()
             if self._port:
                 _refuse_taken_port(port)
             log_path = _rotated_log(data_dir)
@@ -280,19 +279,7 @@ def _rotated_log(data_dir: Path) -> Path:
     return log_path
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _refuse_taken_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise PostgresServerError(
-                f"port {port} for PostgreSQL is taken or not allowed: {error.strerror}"
-            ) from error
+    refusal = port_refusal(port)
+    if refusal is not None:
+        raise PostgresServerError(f"port {port} for PostgreSQL is taken or not allowed: {refusal}")

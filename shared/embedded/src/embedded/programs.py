@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from embedded.gateway_simulators import BANK_PATH, CLICKPESA_PATH, COINS_PATH, STRIPE_PATH
 from embedded.kept_secrets import KeptSecrets
+from embedded.ports import LOOPBACK
 from embedded.provisioning import DatabaseAccess
-from embedded.stack_settings import LOOPBACK, StackSettings
+from embedded.stack_settings import StackSettings
 
 BUS = "bus"
 KAFKA = "kafka"

@@ -5,15 +5,14 @@ Everything has a default. A wrong value is one line (SettingsError) that names t
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from chassis.settings import SettingsError
+from embedded.ports import LOOPBACK, port_refusal
 
-LOOPBACK = "127.0.0.1"
 PORT_MAX = 65535
 DATA_DIR = ".gridledger"
 MARKETPLACE = "config/marketplace.toml"
@@ -83,14 +82,9 @@ def read_settings(environment: Mapping[str, str], folder: Path) -> StackSettings
 def refuse_taken_ports(settings: StackSettings) -> None:
     """Raises SettingsError naming the first port that somebody else listens on."""
     for process, port in settings.ports.items():
-        variable = PORTS[process][0]
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError as error:
-                reason = f"port {port} cannot be had ({error.strerror})"
-                raise SettingsError(f"{variable}: {reason}; set {variable} to another") from None
+        variable, refusal = PORTS[process][0], port_refusal(port)
+        if refusal is not None:
+            raise SettingsError(f"{variable}: port {port} cannot be had ({refusal}); set {variable} to another")
 
 
 def _port(environment: Mapping[str, str], variable: str, default: int) -> int:

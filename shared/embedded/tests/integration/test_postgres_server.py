@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from embedded.ports import free_port
 from embedded.postgres_server import PostgresServer, ServerInfo
 from embedded.postmaster import postmaster_status, serves
 from embedded.server_account import PostgresServerError
@@ -99,9 +100,7 @@ def test_a_port_that_is_taken_is_one_line(folder: Path) -> None:
 
 
 def test_a_given_port_is_used(folder: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = PostgresServer(folder, port=port, settings=QUICK)
     try:
         assert server.start().port == port

@@ -1,7 +1,6 @@
 """Real nodes of chains for a test: anvil (an Ethereum node) and btcd (a Bitcoin node), alone on the loopback address.
 
-Their programs come once, pinned, by npm and Go into ``.cache/nodes`` of the checkout. Where these tools are missing
-a test is skipped by name; in CI it fails. Never used by the product.
+Their programs come by testkit.registry_programs. Never used by the product.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,36 +16,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx
-import pytest
 
-from testkit.choosing import CI_VARIABLE, CannotBeHad
+from embedded.ports import free_port
+from testkit.registry_programs import ProgramMissing, go_program, npm_package
 
-PROJECT = Path(__file__).resolve().parents[4]
-CACHE = PROJECT / ".cache" / "nodes"
 ANVIL, ANVIL_VERSION = "@foundry-rs/anvil", "1.7.1"
 CONTRACTS, CONTRACTS_VERSION = "@openzeppelin/contracts", "4.9.6"
 BTCD, BTCD_VERSION = "github.com/btcsuite/btcd", "v0.26.2"
-INSTALL_TIMEOUT_S = 600.0
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 30.0
 POLL_S = 0.05
 BITCOIN_USER, BITCOIN_PASSWORD = "test", "test-only"
 TOKEN_UNITS = 10**30
-
-
-class NodeMissing(Exception):
-    """A node's program cannot be had on this machine; the text says what is missing."""
-
-
-def skip_or_fail(missing: NodeMissing) -> NoReturn:
-    """Skip the test, saying what it lacks. Raises CannotBeHad in CI."""
-    if os.environ.get(CI_VARIABLE):
-        raise CannotBeHad(f"{missing}; in CI the nodes must be there") from missing
-    pytest.skip(str(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +64,7 @@ class Anvil(RunningNode):
 
     def deploy_token(self) -> str:
         """A real ERC-20 of 18 decimals, all of it the first account's; answers its contract."""
-        artefact = json.loads((_npm_package(CONTRACTS, CONTRACTS_VERSION) / _TOKEN_ARTEFACT).read_bytes())
+        artefact = json.loads(token_artefact().read_bytes())
         arguments = _encoded("Test Dollar", "TUSD", TOKEN_UNITS, self.accounts()[0])
         receipt = self.call("eth_getTransactionReceipt", self._send({"data": artefact["bytecode"] + arguments}))
         assert receipt["status"] == "0x1"
@@ -119,14 +103,29 @@ class Btcd(RunningNode):
         self.call("invalidateblock", first_lost)
 
 
-@contextmanager
-def anvil(chain_id: int = 1) -> Iterator[Anvil]:
-    """A fresh Ethereum node. Raises NodeMissing."""
-    packages = _npm_package(ANVIL, ANVIL_VERSION).parent
+def anvil_program() -> Path:
+    """Of an Ethereum node, which its package has for several machines. Raises ProgramMissing."""
+    packages = npm_package(ANVIL, ANVIL_VERSION).parent
     program = next(iter(sorted(packages.glob("anvil-*/bin/anvil"))), None)
     if program is None:
-        raise NodeMissing(f"{ANVIL} {ANVIL_VERSION} has no program for this machine")
-    port = _free_port()
+        raise ProgramMissing(f"{ANVIL} {ANVIL_VERSION} has no program for this machine")
+    return program
+
+
+def btcd_program() -> Path:
+    """Of a Bitcoin node. Raises ProgramMissing."""
+    return go_program(BTCD, BTCD_VERSION)
+
+
+def token_artefact() -> Path:
+    """The compiled contract of an ERC-20 whose whole supply is made at once. Raises ProgramMissing."""
+    return npm_package(CONTRACTS, CONTRACTS_VERSION) / _TOKEN_ARTEFACT
+
+
+@contextmanager
+def anvil(chain_id: int = 1) -> Iterator[Anvil]:
+    """A fresh Ethereum node. Raises ProgramMissing."""
+    program, port = anvil_program(), free_port()
     arguments = [str(program), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id), "--silent"]
     node = Anvil(f"http://127.0.0.1:{port}")
     with _running(arguments, node, "eth_chainId"):
@@ -135,9 +134,8 @@ def anvil(chain_id: int = 1) -> Iterator[Anvil]:
 
 @contextmanager
 def btcd(mining_address: str) -> Iterator[Btcd]:
-    """A fresh Bitcoin node. Raises NodeMissing."""
-    program = _go_program(BTCD, BTCD_VERSION)
-    port = _free_port()
+    """A fresh Bitcoin node. Raises ProgramMissing."""
+    program, port = btcd_program(), free_port()
     node = Btcd(f"http://{BITCOIN_USER}:{BITCOIN_PASSWORD}@127.0.0.1:{port}")
     arguments = [
         str(program), "--regtest", "--notls", "--nolisten", "--nodnsseed", f"--rpclisten=127.0.0.1:{port}",
@@ -175,64 +173,12 @@ def _wait_for(process: subprocess.Popen[bytes], node: RunningNode, question: str
             node.call(question)
         except (httpx.TransportError, ValueError) as not_yet:
             if process.poll() is not None:
-                raise NodeMissing(f"a node ended at once, with code {process.returncode}") from not_yet
+                raise ProgramMissing(f"a node ended at once, with code {process.returncode}") from not_yet
             if time.monotonic() > deadline:
-                raise NodeMissing(f"a node did not answer within {START_TIMEOUT_S} s") from not_yet
+                raise ProgramMissing(f"a node did not answer within {START_TIMEOUT_S} s") from not_yet
             time.sleep(POLL_S)
         else:
             return
-
-
-def _npm_package(name: str, version: str) -> Path:
-    """The package's folder, installed the first time. Its own scripts never run."""
-    home = CACHE / f"{name.rpartition('/')[2]}-{version}"
-    if not home.is_dir():
-        npm = _tool("npm", name)
-        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save"]
-        _install(home, lambda into: [npm, "install", *options, "--prefix", str(into), f"{name}@{version}"], {})
-    return home / "node_modules" / name
-
-
-def _go_program(module: str, version: str) -> Path:
-    name = module.rpartition("/")[2]
-    home = CACHE / f"{name}-{version}"
-    if not home.is_dir():
-        go = _tool("go", module)
-        _install(home, lambda into: [go, "install", f"{module}@{version}"], {"CGO_ENABLED": "0"}, places="GOBIN")
-    return home / name
-
-
-def _tool(name: str, needed_for: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise NodeMissing(f"{needed_for} is not in {CACHE.name} yet, and there is no program {name} to fetch it")
-    return found
-
-
-def _install(home: Path, command: Any, environment: Mapping[str, str], *, places: str | None = None) -> None:
-    """Into a folder beside the place that is renamed in the end: an interrupted one is never taken for a whole."""
-    home.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
-    try:
-        told = {**os.environ, **environment, **({places: str(scratch)} if places else {})}
-        done = subprocess.run(  # noqa: S603 - the machine's own npm or go
-            command(scratch), cwd=scratch, env=told, capture_output=True, check=False, timeout=INSTALL_TIMEOUT_S
-        )
-        if done.returncode != 0:
-            raise NodeMissing(f"{home.name} could not be fetched by {Path(command(scratch)[0]).name}")
-        scratch.chmod(0o755)
-        if not home.is_dir():
-            scratch.rename(home)
-    except subprocess.TimeoutExpired:
-        raise NodeMissing(f"{home.name} could not be fetched within {INSTALL_TIMEOUT_S} s") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _encoded(name: str, symbol: str, units: int, owner: str) -> str:

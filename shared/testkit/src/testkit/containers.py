@@ -16,10 +16,10 @@ from typing import Any
 from docker.errors import NotFound
 from testcontainers.core.container import DockerContainer
 
-from embedded.kafka import broker_settings, brokers_at, free_ports, new_cluster_id
+from embedded.kafka import broker_settings, brokers_at, new_cluster_id
+from embedded.ports import LOOPBACK, free_port, free_ports
 from testkit.engine import engine, session_labels, sweep
 
-LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30
 POLL_S = 0.05
@@ -45,7 +45,7 @@ class PostgresContainer:
 
     def __init__(self, image: str, settings: Mapping[str, str]) -> None:
         sweep()
-        (self._port,), password = free_ports(1), secrets.token_hex(8)
+        self._port, password = free_port(), secrets.token_hex(8)
         self.superuser_dsn = f"postgresql://{POSTGRES_USER}:{password}@{LOOPBACK}:{self._port}/postgres"
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._container = (

@@ -1,7 +1,8 @@
 """The pytest plugin of this project: what every test may reach, and the PostgreSQL and the Kafka it runs on.
 
 Folders decide: tests under ``integration`` or ``e2e`` get that marker and may use the loopback network; all others
-are unit tests and have no network at all. Holds no helper that a test imports: those are in testkit's other modules.
+are unit tests and have no network at all. Where several processes share the tests (``-n``), each has servers of its
+own, and a file stays in one. Holds no helper that a test imports: those are in testkit's other modules.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_socket import disable_socket, socket_allow_hosts
@@ -21,17 +23,30 @@ from testkit.postgres import DSN_VARIABLE, DatabaseFactory, TestPostgres, start_
 
 LOOPBACK = ["127.0.0.1", "::1"]
 WITH_NETWORK = ("integration", "e2e")
-_POSTGRES = pytest.StashKey[str]()
-_KAFKA = pytest.StashKey[dict[str, None]]()
+_RAN_ON = pytest.StashKey[set[str]]()
+_REFUSALS = pytest.StashKey[set[str]]()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, before ``-m`` selects."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark by folder, before ``-m`` selects; keep the tests of a file together, or of a group, whatever shuffles."""
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
         for kind in WITH_NETWORK:
             if kind in item.path.parts and item.get_closest_marker(kind) is None:
                 item.add_marker(kind)
+    yield
+    begins: dict[str, int] = {}
+    for place, item in enumerate(items):
+        begins.setdefault(_group(item), place)
+    items.sort(key=lambda item: begins[_group(item)])
+
+
+def _group(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    assert mark is not None, "every test was given one"
+    return str(mark.args[0])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -45,11 +60,32 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     socket_allow_hosts(hosts, allow_unix_socket=True)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_RAN_ON] = set()
+    config.stash[_REFUSALS] = set()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where this process is one of several, tell the one that shows the summary what it ran on."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        ran_on = session.config.stash[_RAN_ON]
+        told["ran_on"], told["refusals"] = sorted(ran_on), list(refusals())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what one of several processes ran on; one that crashed cannot say it."""
+    told = getattr(node, "workeroutput", {})
+    node.config.stash[_RAN_ON].update(told.get("ran_on", ()))
+    node.config.stash[_REFUSALS].update(told.get("refusals", ()))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what the suite ran on, why not on containers, and how to repeat its order."""
-    servers = [config.stash.get(_POSTGRES, "no database"), *config.stash.get(_KAFKA, {})]
-    terminalreporter.write_line(f"ran on: {'; '.join(servers)}")
-    for reason in refusals():
+    ran_on, refused = config.stash[_RAN_ON], config.stash[_REFUSALS]
+    terminalreporter.write_line(f"ran on: {'; '.join(sorted(ran_on)) or 'no server'}")
+    for reason in sorted(refused.union(refusals())):
         terminalreporter.write_line(f"not in a container: {reason}")
     seed = config.getoption("randomly_seed", default=None)
     if seed is not None:
@@ -61,7 +97,7 @@ def postgres_server(pytestconfig: pytest.Config) -> Iterator[TestPostgres]:
     """The session's server: TEST_POSTGRES_DSN, else one of our own that ends with the session."""
     running = start_server()
     server = TestPostgres(running.superuser_dsn, running.origin)
-    pytestconfig.stash[_POSTGRES] = server.label
+    pytestconfig.stash[_RAN_ON].add(server.label)
     yield server
     server.close()
     running.stop()
@@ -121,4 +157,4 @@ def _new_kafka(brokers: int, config: pytest.Config) -> RunningKafka:
 
 
 def _note_kafka(cluster: KafkaCluster, config: pytest.Config) -> None:
-    config.stash.setdefault(_KAFKA, {})[cluster.label] = None
+    config.stash[_RAN_ON].add(cluster.label)

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from embedded.kafka import SMALL_JVM, KafkaNode, KafkaProcesses, free_ports, installed_kafka
+from embedded.kafka import SMALL_JVM, KafkaNode, KafkaProcesses, installed_kafka
+from embedded.ports import free_port
 
 HOST = "127.0.0.1"
 CERTIFICATE_LIFETIME = datetime.timedelta(days=1)
@@ -64,7 +65,7 @@ class SecuredKafka:
         self._authority = Authority()
         self.ca_file = self._folder / "ca.pem"
         self.ca_file.write_bytes(self._authority.certificate)
-        self._port = free_ports(1)[0]
+        self._port = free_port()
         self._cluster = KafkaProcesses(
             installation, self._folder, settings=self._settings, passwords=passwords, jvm=SMALL_JVM
         )

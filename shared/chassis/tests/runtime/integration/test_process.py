@@ -12,17 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from embedded.ports import free_port
 from testkit.waiting_for import eventually
 
 PROGRAM = Path(__file__).with_name("sample_service.py")
 EXIT_TIMEOUT_S = 20
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
@@ -20,7 +19,8 @@ from embedded.data_folder import hold_folder, read_note
 from embedded.demo.clients import StackAddress
 from embedded.launcher import Stack
 from embedded.log_lines import LAUNCHER, LogLines
-from embedded.stack_settings import LOOPBACK, PORTS, POSTGRES_PORT, StackSettings, read_settings
+from embedded.ports import LOOPBACK, free_ports
+from embedded.stack_settings import PORTS, POSTGRES_PORT, StackSettings, read_settings
 
 PROBE_TIMEOUT_S = 2.0
 FOLDER_PREFIX = "gridledger-demo-"
@@ -78,7 +78,7 @@ def _address(ports: Mapping[str, int], stripe_secrets: str, service_token: str) 
 async def _own_stack(environment: Mapping[str, str], folder: Path, say: Say) -> AsyncIterator[StackAddress]:
     data_dir = _fresh_folder()
     try:
-        settings = read_settings({**environment, **free_ports(), "DATA_DIR": str(data_dir)}, folder)
+        settings = read_settings({**environment, **ports_of_its_own(), "DATA_DIR": str(data_dir)}, folder)
         with ExitStack() as held, (data_dir / "stack.log").open("w") as log_file:
             held.enter_context(hold_folder(data_dir))
             say("No stack is running: starting one for the demo.")
@@ -111,11 +111,7 @@ async def _started(stack: Stack) -> AsyncIterator[None]:
         await stack.stop()
 
 
-def free_ports() -> dict[str, str]:
-    """A free port for every process, by variable. All are taken at once, so that no two are alike."""
+def ports_of_its_own() -> dict[str, str]:
+    """A free port for every process, by variable."""
     variables = [*(variable for variable, _ in PORTS.values()), POSTGRES_PORT]
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in variables]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return {variable: str(probe.getsockname()[1]) for variable, probe in zip(variables, probes, strict=True)}
+    return {variable: str(port) for variable, port in zip(variables, free_ports(len(variables)), strict=True)}

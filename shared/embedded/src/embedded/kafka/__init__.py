@@ -6,7 +6,7 @@ who uses the bus.
 
 from embedded.kafka.cluster import KafkaProcesses
 from embedded.kafka.installation import KafkaError, KafkaInstallation, KafkaMissing, installed_kafka
-from embedded.kafka.node import SMALL_JVM, KafkaNode, broker_settings, command, free_ports, new_cluster_id, prepare
+from embedded.kafka.node import SMALL_JVM, KafkaNode, broker_settings, command, new_cluster_id, prepare
 from embedded.kafka.probe import brokers_at
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "broker_settings",
     "brokers_at",
     "command",
-    "free_ports",
     "installed_kafka",
     "new_cluster_id",
     "prepare",

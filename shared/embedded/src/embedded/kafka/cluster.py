@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from embedded.kafka.installation import KafkaError, KafkaInstallation
-from embedded.kafka.node import JVM, LOOPBACK, KafkaNode, command, free_ports, new_cluster_id, prepare
+from embedded.kafka.node import JVM, KafkaNode, command, new_cluster_id, prepare
 from embedded.kafka.probe import brokers_at
+from embedded.ports import LOOPBACK, free_ports
 from embedded.watchdog import Watchdog
 
 START_TIMEOUT_S = 90.0

@@ -7,9 +7,7 @@ formatting tool.
 from __future__ import annotations
 
 import base64
-import random
 import secrets
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +15,12 @@ from itertools import chain
 from pathlib import Path
 
 from embedded.kafka.installation import KafkaError, KafkaInstallation
+from embedded.ports import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 FORMAT_TIMEOUT_S = 60.0
 REPLICAS_MAX = 3
 RECORD_MAX_BYTES = 2 * 1024 * 1024
 """Above the bus's own limit of a record, which a producer's batch exceeds by its headers."""
-
-# Below the ports that systems give to outgoing connections: a broker that is away must find its port free when it
-# comes back, although clients knock at it all the time.
-PORTS = range(20_000, 30_000)
-PORT_ATTEMPTS_MAX = 50
 
 JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
 SMALL_JVM = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
@@ -78,25 +71,6 @@ def command(installation: KafkaInstallation, node: KafkaNode, jvm: Sequence[str]
 def new_cluster_id() -> str:
     """A random name for a new cluster, in the form that Kafka wants; a leading hyphen would look like an option."""
     return "G" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
-
-
-def free_ports(count: int) -> Sequence[int]:
-    """As many ports that nobody has, out of PORTS, no two alike. Raises KafkaError."""
-    free = [port for port in random.sample(PORTS, PORT_ATTEMPTS_MAX) if port_is_free(port)]
-    if len(free) < count:
-        raise KafkaError(f"no free ports found for Kafka between {PORTS.start} and {PORTS.stop}")
-    return free[:count]
-
-
-def port_is_free(port: int) -> bool:
-    """Whether a broker could listen there now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
 
 
 def broker_settings(brokers: int) -> Mapping[str, str]:

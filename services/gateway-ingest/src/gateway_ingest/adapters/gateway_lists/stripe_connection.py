@@ -130,7 +130,8 @@ class _HttpxTransport(stripe.HTTPClient):
 def _away(error: stripe.StripeError) -> OperationalError:
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         return OperationalError("stripe refuses our key (STRIPE_SECRET_KEY)")
-    return OperationalError(f"stripe: {type(error).__name__} {error.http_status or ''}".strip())
+    seen = error.http_status or (type(error.__cause__).__name__ if error.__cause__ else "")
+    return OperationalError(f"stripe: {type(error).__name__} {seen}".strip())
 
 
 def _plain(made: Any) -> dict[str, Any]:

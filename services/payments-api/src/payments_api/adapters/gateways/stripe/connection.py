@@ -111,7 +111,8 @@ def in_our_words(error: stripe.StripeError) -> Exception:
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         log.error("stripe_refuses_our_key", status=error.http_status, request_id=error.request_id)
         return GatewayAway(NAME, "it refuses our key")
-    return GatewayAway(NAME, f"{type(error).__name__} {error.http_status or ''}".strip())
+    seen = error.http_status or (type(error.__cause__).__name__ if error.__cause__ else "")
+    return GatewayAway(NAME, f"{type(error).__name__} {seen}".strip())
 
 
 def _refused(error: stripe.CardError | stripe.InvalidRequestError) -> GatewayRefused:
