@@ -22,8 +22,8 @@ from embedded.demo.stack_at_hand import ports_of_its_own
 
 ROOT = Path(__file__).resolve().parents[2]
 STRIPE_SECRET = "whsec_x"
-START_TIMEOUT_S = 90.0
-STOP_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 60.0
 RETRY_S = 0.1
 
 

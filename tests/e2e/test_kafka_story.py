@@ -17,7 +17,7 @@ import pytest
 from testkit.waiting_for import eventually
 
 EXIT_UNUSABLE = 2
-ENDED_TIMEOUT_S = 15.0
+ENDED_TIMEOUT_S = 60.0
 CENTS, CREDITS = 2500, "25.00"
 
 

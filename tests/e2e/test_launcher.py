@@ -18,7 +18,7 @@ import pytest
 from testkit.waiting_for import eventually
 
 EXIT_UNUSABLE = 2
-ENDED_TIMEOUT_S = 15.0
+ENDED_TIMEOUT_S = 60.0
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from testkit.waiting_for import eventually
 from .launched_stack import RETRY_S, START_TIMEOUT_S, STRIPE_SECRET, LaunchedStack
 
 READY_PROCESSES = ("gateway-ingest", "ledger", "deployments", "payments-api", "grid-simulator")
-AMONG_OTHERS_S = 30.0
+AMONG_OTHERS_S = 60.0
 
 
 class Visitor:

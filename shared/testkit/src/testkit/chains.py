@@ -26,9 +26,9 @@ from testkit.registry_programs import ProgramMissing, go_program, npm_package
 ANVIL, ANVIL_VERSION = "@foundry-rs/anvil", "1.7.1"
 CONTRACTS, CONTRACTS_VERSION = "@openzeppelin/contracts", "4.9.6"
 BTCD, BTCD_VERSION = "github.com/btcsuite/btcd", "v0.26.2"
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 10.0
-CALL_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+CALL_TIMEOUT_S = 60.0
 POLL_S = 0.05
 BITCOIN_USER, BITCOIN_PASSWORD = "test", "test-only"
 TOKEN_UNITS = 10**30

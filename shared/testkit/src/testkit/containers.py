@@ -20,7 +20,7 @@ from embedded.kafka import broker_settings, brokers_at, new_cluster_id
 from embedded.ports import LOOPBACK, free_port, free_ports
 from testkit.engine import engine, session_labels, sweep
 
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30
 POLL_S = 0.05
 LOG_LINES_SHOWN = 30

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-CALL_TIMEOUT_S = 60.0
+CALL_TIMEOUT_S = 120.0
 
 
 class LoopThread:

@@ -14,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from embedded.ports import free_port
+from embedded.ports import free_ports
 from testkit.registry_programs import ProgramMissing, go_program, skip_or_fail
 from testkit.waiting_for import eventually
 
 MODULE = "github.com/stripe/stripe-mock"
 VERSION = "v0.203.0"
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 def program() -> Path:
@@ -31,9 +31,11 @@ def program() -> Path:
 @asynccontextmanager
 async def running() -> AsyncIterator[str]:
     """Its address, for as long as the block runs. Skips where its program cannot be had, but in CI."""
-    port = free_port()
+    port, tls_port = free_ports(2)
+    # Not told where, it would also serve TLS at one port of every address, which two of them cannot share.
+    places = ("-http-addr", f"127.0.0.1:{port}", "-https-addr", f"127.0.0.1:{tls_port}")
     process = await asyncio.create_subprocess_exec(
-        _program_or_skip(), "-http-addr", f"127.0.0.1:{port}", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        _program_or_skip(), *places, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -19,10 +19,10 @@ class NeverHappened(AssertionError):
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T]], timeout_s: float = 10.0) -> T: ...
+async def eventually(condition: Callable[[], Awaitable[T]], timeout_s: float = 30.0) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T], timeout_s: float = 10.0) -> T: ...
-async def eventually(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+async def eventually(condition: Callable[[], T], timeout_s: float = 30.0) -> T: ...
+async def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     """Wait until ``condition`` answers something true, and return that.
 
     ``condition`` may be a plain or an async function; an AssertionError inside it counts as "not yet", any other
