@@ -80,7 +80,7 @@ images: ## build the images of services and simulators (BASE_IMAGE=… stands th
 test-compose: $(STAMP) ## bring docker-compose.yml up with the images that are there, and do the main job through it
 	$(PYTEST) -m compose tests/compose
 
-test-manifests: $(STAMP) ## render deploy/k8s and hold it against schemas, design and code (Go, Maven and kubectl)
+test-manifests: $(STAMP) ## render deploy/k8s and hold it against schemas, design and code (Go, Maven and Java)
 	$(PYTEST) -m manifests tests/manifests
 
 install: $(STAMP) ## only fetch what the other targets need

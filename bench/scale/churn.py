@@ -1,7 +1,8 @@
 """Replicas come and go under load, by SIGTERM and by SIGKILL; in the end every effect must be there exactly once.
 
 Gateways and clients behave as real ones: whoever gets no answer, or a 5xx, asks again with the same words. Nothing
-here judges speed; the figures say how much went on meanwhile.
+here judges speed; the figures say how much went on meanwhile. No replica is ended before load went through since the
+last one was.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import secrets
 import signal
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,13 +20,11 @@ from typing import Any
 
 import httpx
 from fleet import MODULES, Fleet
-from stages import published, until
+from stages import STAGE_TIMEOUT_S, published, until
 from webhooks import STRIPE_SECRET, payment_event
 
 from gateway_ingest.domain.signatures import sign
 
-PAYERS = 8
-BUYERS = 8
 USERS = 40
 CENTS = 2500
 PRICE = "5.00"
@@ -32,6 +32,18 @@ PAUSE_BETWEEN_BLOWS_S = 1.0
 RETRY_PAUSE_S = 0.05
 REQUEST_TIMEOUT_S = 10.0
 BLOWS = tuple(itertools.product(MODULES, (signal.SIGTERM, signal.SIGKILL)))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many of each service run, for how long at least they come and go, and who asks something of them."""
+
+    replicas: int = 2
+    seconds: float = 20.0
+    payers: int = 8
+    buyers: int = 8
+    rest_s: float = 0.0
+    """How long each of them waits before the next wish."""
 
 
 @dataclass
@@ -42,25 +54,42 @@ class Load:
     bought: set[str] = field(default_factory=set)
     refused: int = 0
     retries: int = 0
-    blows: int = 0
+    blows: list[tuple[str, signal.Signals]] = field(default_factory=list)
     over: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hear(self, intent: str) -> None:
+        """A payment was promised."""
+        self.heard.add(intent)
+        self.news.set()
+
+    def buy(self, deployment_id: str) -> None:
+        """A purchase was promised."""
+        self.bought.add(deployment_id)
+        self.news.set()
+
+    @property
+    def promises(self) -> tuple[int, int]:
+        """Payments and purchases so far."""
+        return len(self.heard), len(self.bought)
 
 
-async def churn(fleet: Fleet, connections: Mapping[str, Any], replicas: int, seconds: float) -> dict[str, object]:
-    """Load on ``replicas`` of each service for so long, one of them ending every second. Raises AssertionError."""
-    await asyncio.gather(*(fleet.start(service, replicas) for service in MODULES))
+async def churn(fleet: Fleet, connections: Mapping[str, Any], shape: Shape) -> dict[str, object]:
+    """Load on replicas of each service, of which one after the other ends and another comes. Raises AssertionError."""
+    await asyncio.gather(*(fleet.start(service, shape.replicas) for service in MODULES))
     load = Load()
     began = time.perf_counter()
     async with httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
         async with asyncio.TaskGroup() as group:
-            for _ in range(PAYERS):
-                group.create_task(_pay(fleet, client, load))
-            for _ in range(BUYERS):
-                group.create_task(_buy(fleet, client, load))
-            await _blows(fleet, load, seconds)
+            for _ in range(shape.payers):
+                group.create_task(_pay(fleet, client, load, shape.rest_s))
+            for _ in range(shape.buyers):
+                group.create_task(_buy(fleet, client, load, shape.rest_s))
+            await _blows(fleet, load, shape.seconds)
             load.over = True
         under_load_s = time.perf_counter() - began
         await _settled(connections, load)
+        trial_balance = await _trial_balance(fleet, client)
     await fleet.end_all()
     lost, doubled = await judge(fleet, connections, load)
     return {
@@ -69,32 +98,52 @@ async def churn(fleet: Fleet, connections: Mapping[str, Any], replicas: int, sec
         "purchases": len(load.bought),
         "refused_for_lack_of_cover": load.refused,
         "requests_repeated": load.retries,
-        "replicas_ended": load.blows,
+        "replicas_ended": len(load.blows),
+        "ended_by": {service: _ended_by(load, service) for service in MODULES},
+        "trial_balance": trial_balance,
         "lost": lost,
         "doubled": doubled,
     }
+
+
+def _ended_by(load: Load, service: str) -> dict[str, int]:
+    return dict(Counter(number.name for whose, number in load.blows if whose == service))
 
 
 async def _blows(fleet: Fleet, load: Load, seconds: float) -> None:
     """End one replica after the other and start another in its place, until the time is up."""
     until_s = time.perf_counter() + seconds
     for service, number in itertools.cycle(BLOWS):
-        if time.perf_counter() > until_s and load.blows >= len(BLOWS):
+        if time.perf_counter() > until_s and len(load.blows) >= len(BLOWS):
             return
+        before = load.promises
         await asyncio.sleep(PAUSE_BETWEEN_BLOWS_S)
+        await _loaded_since(load, before)
         await fleet.end(fleet.of(service)[0], number)
-        load.blows += 1
+        load.blows.append((service, number))
         await fleet.start(service)
 
 
-async def _pay(fleet: Fleet, client: httpx.AsyncClient, load: Load) -> None:
+async def _loaded_since(load: Load, before: tuple[int, int]) -> None:
+    """Wait until payments as well as purchases were promised since then."""
+    try:
+        async with asyncio.timeout(STAGE_TIMEOUT_S):
+            while not all(now > then for now, then in zip(load.promises, before, strict=True)):
+                load.news.clear()
+                await load.news.wait()
+    except TimeoutError:
+        raise AssertionError(f"no load went through in {STAGE_TIMEOUT_S:g} s: {before}, {load.promises}") from None
+
+
+async def _pay(fleet: Fleet, client: httpx.AsyncClient, load: Load, rest_s: float) -> None:
     while not load.over:
+        await asyncio.sleep(rest_s)
         intent = f"pi_{secrets.token_hex(10)}"
         user = f"user-{secrets.randbelow(USERS)}"
         # Told twice, by two events: as gateways do.
         for _ in range(2):
             await _persist(load, partial(_tell, fleet, client, intent, user))
-            load.heard.add(intent)
+            load.hear(intent)
 
 
 async def _tell(fleet: Fleet, client: httpx.AsyncClient, intent: str, user: str) -> httpx.Response:
@@ -104,8 +153,9 @@ async def _tell(fleet: Fleet, client: httpx.AsyncClient, intent: str, user: str)
     return await client.post(url, content=body, headers=headers)
 
 
-async def _buy(fleet: Fleet, client: httpx.AsyncClient, load: Load) -> None:
+async def _buy(fleet: Fleet, client: httpx.AsyncClient, load: Load, rest_s: float) -> None:
     while not load.over:
+        await asyncio.sleep(rest_s)
         deployment_id = secrets.token_hex(12)
         body = {
             "user_id": f"user-{secrets.randbelow(USERS)}",
@@ -116,7 +166,7 @@ async def _buy(fleet: Fleet, client: httpx.AsyncClient, load: Load) -> None:
         }
         answer = await _persist(load, partial(_charge, fleet, client, body))
         if answer.status_code == httpx.codes.CREATED:
-            load.bought.add(deployment_id)
+            load.buy(deployment_id)
         else:
             assert answer.status_code == httpx.codes.PAYMENT_REQUIRED, answer.text
             load.refused += 1
@@ -154,6 +204,16 @@ async def _settled(connections: Mapping[str, Any], load: Load) -> None:
     activated = "SELECT count(*) FROM stored_events WHERE topic = 'deployments.DeploymentActivated'"
     await until(deployments, activated, len(load.bought))
     await until(ledger, "SELECT count(*) FROM charges WHERE state = 'captured'", len(load.bought))
+
+
+async def _trial_balance(fleet: Fleet, client: httpx.AsyncClient) -> dict[str, str]:
+    """Asset → sum of all postings, as the ledger says it; each must be zero."""
+    headers = {"authorization": f"Bearer {fleet.service_token}"}
+    answer = await client.get(f"{fleet.of('ledger')[0].url}/v1/trial-balance", headers=headers)
+    assert answer.status_code == httpx.codes.OK, answer.text
+    told = answer.json()
+    assert told["balanced"] is True, told
+    return {asset["asset"]: asset["sum"] for asset in told["assets"]}
 
 
 async def judge(fleet: Fleet, connections: Mapping[str, Any], load: Load) -> tuple[int, int]:

@@ -107,6 +107,18 @@ class Fleet:
             )
             return await process.wait()
 
+    @asynccontextmanager
+    async def working(self, service: str) -> AsyncIterator[None]:
+        """One more process of a service for as long as the block runs: no door, only what it does by itself."""
+        command = [sys.executable, "-m", MODULES[service], "worker"]
+        process = await _spawn(command, self.environment(service) | {"PORT": "1"}, self._log)
+        try:
+            yield
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
     def of(self, service: str) -> list[Replica]:
         """The replicas of a service that run now."""
         return [replica for replica in self.replicas if replica.service == service]

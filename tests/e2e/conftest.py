@@ -108,7 +108,7 @@ def stack(request: pytest.FixtureRequest) -> LaunchedStack:
 @pytest_asyncio.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=120, max_keepalive_connections=120)
-    async with httpx.AsyncClient(timeout=20.0, trust_env=False, limits=limits) as client:
+    async with httpx.AsyncClient(timeout=60.0, trust_env=False, limits=limits) as client:
         yield client
 
 

@@ -21,7 +21,7 @@ from contracts.topics import PAYMENTS
 from testkit.waiting_for import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-TYPED_TIMEOUT_S = 60
+TYPED_TIMEOUT_S = 180
 
 
 async def typed(stack: Any, service: str, *arguments: str) -> subprocess.CompletedProcess[str]:

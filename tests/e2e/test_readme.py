@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PORTS = {"payments-api": 8000, "gateway-ingest": 8001, "ledger": 8002, "deployments": 8003}
 TOOLS = ("sh", "curl", "openssl", "sed", "date")
-RUN_TIMEOUT_S = 60
+RUN_TIMEOUT_S = 180
 
 
 def shell_blocks() -> list[str]:

@@ -19,12 +19,16 @@ import pytest
 import yaml
 
 from chassis.settings import ServiceSettings
+from testkit.registry_programs import ProgramMissing, go_built
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "deploy" / "k8s"
+KUBECTL = ROOT / ".ci" / "kubectl"
 OVERLAYS = ("dev", "production")
 SERVICES = ("gateway-ingest", "ledger", "deployments", "payments-api")
 RENDER_TIMEOUT_S = 60
+FIRST_TIMEOUT_S = 900
+"""For whichever test is the first: it may build what all need."""
 
 Object = Mapping[str, Any]
 
@@ -77,6 +81,11 @@ class Manifests:
         return self.secret(reference["name"])[reference["key"]]
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(FIRST_TIMEOUT_S))
+
+
 def missing(what: str) -> NoReturn:
     """Skip by name; in CI nothing may be missing."""
     if os.environ.get("CI"):
@@ -84,28 +93,38 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+@pytest.fixture(scope="session")
+def kubectl() -> Path:
+    """This machine's, else one that Go builds of Kubernetes' own library; it may know no command but ``kustomize``."""
+    installed = shutil.which("kubectl")
+    if installed is not None:
+        return Path(installed)
+    try:
+        return go_built(KUBECTL)
+    except ProgramMissing as reason:
+        missing(f"kubectl is not on this machine: {reason}")
+
+
 @pytest.fixture(scope="session", params=OVERLAYS)
-def manifests(request: pytest.FixtureRequest) -> Manifests:
+def manifests(request: pytest.FixtureRequest, kubectl: Path) -> Manifests:
     """Each overlay in its turn."""
-    return rendered(request.param)
+    return rendered(kubectl, request.param)
 
 
 @pytest.fixture(scope="session")
-def production() -> Manifests:
-    return rendered("production")
+def production(kubectl: Path) -> Manifests:
+    return rendered(kubectl, "production")
 
 
 @pytest.fixture(scope="session")
-def dev() -> Manifests:
-    return rendered("dev")
+def dev(kubectl: Path) -> Manifests:
+    return rendered(kubectl, "dev")
 
 
-def rendered(overlay: str) -> Manifests:
+def rendered(kubectl: Path, overlay: str) -> Manifests:
     """What ``kubectl apply --kustomize`` would apply."""
-    if shutil.which("kubectl") is None:
-        missing("kubectl is not on this machine")
     done = subprocess.run(
-        ["kubectl", "kustomize", str(K8S / "overlays" / overlay)],
+        [str(kubectl), "kustomize", str(K8S / "overlays" / overlay)],
         capture_output=True,
         text=True,
         check=False,

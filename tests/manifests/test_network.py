@@ -20,7 +20,7 @@ ANYWHERE_OUTSIDE = "the internet"
 INTERFACE = "the Kubernetes interface"
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
 
-RECONCILE = "gateway-ingest-reconcile"
+RECONCILES = ("gateway-ingest-reconcile", "gateway-ingest-reconcile-clickpesa")
 Arrow = tuple[str, str, int]
 
 
@@ -60,11 +60,11 @@ def arrows(overlay: str) -> set[Arrow]:
         ("the ingress controller", "gateway-ingest", 8001),
         ("payments-api", "gateway-ingest", 8001),
         ("payments-api", "ledger", 8002),
-        (RECONCILE, "ledger", 8002),
-        (RECONCILE, "postgres", 5432),
         ("keda", "kafka", 9093),
         ("monitoring", "postgres", 9187),
     }
+    for reconcile in RECONCILES:
+        found |= {(reconcile, "ledger", 8002), (reconcile, "postgres", 5432)}
     for service, port in SERVICES.items():
         found |= {(service, "kafka", 9093), (service, "postgres", 5432), ("monitoring", service, port)}
         found |= {(f"{service}-migration", "postgres", 5432)}
@@ -77,7 +77,7 @@ def arrows(overlay: str) -> set[Arrow]:
 
 
 def production_arrows() -> set[Arrow]:
-    leaving = ("deployments", "payments-api", "gateway-ingest", RECONCILE, "postgres")
+    leaving = ("deployments", "payments-api", "gateway-ingest", *RECONCILES, "postgres")
     outside = {(who, ANYWHERE_OUTSIDE, 443) for who in leaving}
     outside |= {("payments-api", ANYWHERE_OUTSIDE, port) for port in (587, 465)}
     return outside | {("kafka", INTERFACE, 443), ("kafka", INTERFACE, 6443)}

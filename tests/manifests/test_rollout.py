@@ -7,8 +7,8 @@ is computed from the real manifests and the real selectors.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +33,24 @@ esac
 """
 
 
-def run(tmp_path: Path, states: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """The script's end, and kubectl's calls in their order."""
-    kubectl = shutil.which("kubectl")
+Rollout = Callable[..., tuple[subprocess.CompletedProcess[str], list[str]]]
+
+
+@pytest.fixture
+def run(kubectl: Path, tmp_path: Path) -> Rollout:
+    """``run(states, *arguments)``: the script's end, and kubectl's calls in their order."""
     calls, played = tmp_path / "calls", tmp_path / "kubectl"
-    played.write_text(PLAYED.format(kubectl=kubectl, calls=calls, states=states))
-    played.chmod(0o755)
-    calls.touch()
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    done = subprocess.run(
-        [str(ROLLOUT), *arguments],
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return done, calls.read_text().splitlines()
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def running(states: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+        played.write_text(PLAYED.format(kubectl=kubectl, calls=calls, states=states))
+        played.chmod(0o755)
+        calls.touch()
+        command = [str(ROLLOUT), *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        return done, calls.read_text().splitlines()
+
+    return running
 
 
 def states(state: str) -> str:
@@ -66,8 +67,8 @@ def phase_of(found: Any) -> str:
     return phase
 
 
-def test_the_order_is_platform_migrations_services(tmp_path: Path, production: Any) -> None:
-    done, calls = run(tmp_path, states("SuccessCriteriaMet Complete"), "production")
+def test_the_order_is_platform_migrations_services(run: Rollout) -> None:
+    done, calls = run(states("SuccessCriteriaMet Complete"), "production")
     assert done.returncode == 0, done.stderr
     order = [
         position(calls, "apply", PLATFORM),
@@ -85,17 +86,17 @@ def test_the_order_is_platform_migrations_services(tmp_path: Path, production: A
     assert order == sorted(order)
 
 
-def test_a_migration_that_fails_leaves_the_services_as_they_are(tmp_path: Path, production: Any) -> None:
+def test_a_migration_that_fails_leaves_the_services_as_they_are(run: Rollout) -> None:
     failed = states("Complete").replace("ledger-migration=Complete", "ledger-migration=FailureTarget Failed")
-    done, calls = run(tmp_path, failed, "production")
+    done, calls = run(failed, "production")
     assert done.returncode == 1
     assert "ledger-migration failed" in done.stderr
     assert "what the migration said" in done.stderr
     assert [call for call in calls if f"{PHASE}=serve" in call] == []
 
 
-def test_a_migration_that_does_not_end_leaves_them_too(tmp_path: Path, production: Any) -> None:
-    done, calls = run(tmp_path, states(""), "production", "--timeout", "2")
+def test_a_migration_that_does_not_end_leaves_them_too(run: Rollout) -> None:
+    done, calls = run(states(""), "production", "--timeout", "2")
     assert done.returncode == 1
     assert "did not end within 2 s" in done.stderr
     assert [call for call in calls if f"{PHASE}=serve" in call] == []
@@ -104,10 +105,8 @@ def test_a_migration_that_does_not_end_leaves_them_too(tmp_path: Path, productio
 @pytest.mark.parametrize(
     "arguments", [(), ("nowhere",), ("dev", "--timeout"), ("dev", "--timeout", "soon"), ("dev", "now")]
 )
-def test_what_it_does_not_understand_it_does_not_do(
-    tmp_path: Path, production: Any, arguments: tuple[str, ...]
-) -> None:
-    done, calls = run(tmp_path, "", *arguments)
+def test_what_it_does_not_understand_it_does_not_do(run: Rollout, arguments: tuple[str, ...]) -> None:
+    done, calls = run("", *arguments)
     assert (done.returncode, calls) == (2, [])
     assert "usage: deploy/k8s/rollout dev|production" in done.stderr
 

@@ -194,6 +194,14 @@ def test_images_that_are_not_ours_are_public_pinned_and_can_be_replaced() -> Non
             assert ":" in image["default"], name
 
 
+def test_images_of_ours_are_never_asked_of_a_registry_unless_it_is_said_whose_they_are() -> None:
+    services = composition()["services"]
+    ours = {name for name, told in services.items() if by_default(told["image"]).startswith("gridledger/")}
+    assert ours == {*OURS, *ONCE}
+    said = {name: told["pull_policy"] for name, told in services.items() if "pull_policy" in told}
+    assert said == dict.fromkeys(ours, "${OUR_IMAGES_PULL_POLICY:-never}")
+
+
 def test_topics_are_made_by_us_and_never_by_accident() -> None:
     assert process("kafka")["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert process("topics")["entrypoint"][:3] == ["python", "-m", "chassis.topics"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import PROCESS_COLLECTOR, REGISTRY, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from chassis import metrics
@@ -25,7 +25,9 @@ SAMPLES: dict[type[Any], tuple[str, ...]] = {
     Histogram: ("_bucket", "_sum", "_count"),
 }
 BY_PROMETHEUS = {"le", "service"}
-NAME = re.compile(r"\bgridledger_[a-z_]+\b")
+UP = "up"
+"""Prometheus's own: whether a process answered it."""
+NAME = re.compile(rf"\b(?:gridledger_[a-z_]+|process_[a-z_]+|{UP})\b")
 LABELS = re.compile(r"(?:by|without) \(([^)]*)\)|\{([^{}]*)\}")
 
 
@@ -38,6 +40,7 @@ def counted() -> dict[str, set[str]]:
             if isinstance(metric, MetricWrapperBase):
                 for suffix in SAMPLES[type(metric)]:
                     found[f"{metric._name}{suffix}"] = set(metric._labelnames)
+    found |= {metric.name: set() for metric in PROCESS_COLLECTOR.collect()}
     return found
 
 
@@ -63,14 +66,27 @@ def test_there_is_something_to_show() -> None:
 def test_the_dashboard_shows_what_is_counted(expression: str) -> None:
     series = NAME.findall(expression)
     assert series
-    assert [name for name in series if name not in counted()] == []
-    known = set().union(*(counted()[name] for name in series)) | BY_PROMETHEUS
-    assert labels(expression) - known == set()
+    known = counted() | {UP: set()}
+    assert [name for name in series if name not in known] == []
+    known_labels = set().union(*(known[name] for name in series)) | BY_PROMETHEUS
+    assert labels(expression) - known_labels == set()
 
 
-@pytest.mark.parametrize("what", ["ingest_events", "buy-now", "consumer_lag", "relayed_records", "request_duration"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("ingest_events", "buy-now", "consumer_lag", "partitions_owned", "bus_failures", "dead_letters"),
+        *("relayed_records", "relay_waiting", "request_duration", "process_start_time_seconds", f"{UP} == 0"),
+    ],
+)
 def test_the_dashboard_shows_what_matters(what: str) -> None:
     assert any(what in expression for expression in expressions())
+
+
+def test_a_process_shows_when_it_started() -> None:
+    """A counter of crashes would die with what crashed."""
+    shown = generate_latest(REGISTRY).decode()
+    assert re.search(r"^process_start_time_seconds \d", shown, re.MULTILINE)
 
 
 def test_prometheus_asks_every_service_at_its_port() -> None:

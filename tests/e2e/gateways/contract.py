@@ -162,7 +162,8 @@ class GatewayContract:
         await self.becomes(person, less, "underpaid")
         await person.balance_becomes("20.00")
         more = await self.begin(person, gateway)
-        await gateway.tells(more, payment_units(more) * 6 // 5)
+        # Rounded up, so that a sixth of it is worth five dollars, and not a fraction of a cent less.
+        await gateway.tells(more, -(-payment_units(more) * 6 // 5))
         await self.becomes(person, more, "overpaid")
         await person.balance_becomes("50.00")
 

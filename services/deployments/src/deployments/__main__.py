@@ -1,4 +1,4 @@
-"""``python -m deployments serve|api|worker|migrate|dead-letters``.
+"""``python -m deployments serve|api|worker|migrate|dead-letters|offsets``.
 
 ``serve`` is ``api`` (HTTP) and ``worker`` (consumer, grid worker, relays) in one process.
 """
@@ -16,8 +16,11 @@ from chassis.dead_letters_command import run_dead_letters
 from chassis.http import serve_http
 from chassis.inbox import run_inbox_pruning
 from chassis.logging import configure_logging
+from chassis.offsets_command import NAME as OFFSETS
+from chassis.offsets_command import run_offsets
 from chassis.runtime import StopSignal, Task, main, run
 from chassis.settings import load
+from chassis.tracing import exported
 from deployments.bootstrap import Parts, make_worker, open_parts, relay_tasks
 from deployments.entrypoints.bus.handlers import make_consumer
 from deployments.entrypoints.http.routes import make_app
@@ -59,17 +62,20 @@ async def command(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; answers the exit code."""
     if arguments[:1] == [DEAD_LETTERS]:
         return await run_dead_letters(DeploymentsSettings, arguments[1:])
+    if arguments[:1] == [OFFSETS]:
+        return await run_offsets(DeploymentsSettings, arguments[1:])
     chosen = COMMANDS.get(arguments[0]) if len(arguments) == 1 else None
     if chosen is None:
-        print(f"usage: python -m deployments {'|'.join([*COMMANDS, DEAD_LETTERS])}", file=sys.stderr)
+        print(f"usage: python -m deployments {'|'.join([*COMMANDS, DEAD_LETTERS, OFFSETS])}", file=sys.stderr)
         return EXIT_USAGE
     return await chosen()
 
 
 async def _run(tasks: Callable[[Parts], Mapping[str, Task]]) -> int:
     settings = _settings()
-    async with open_parts(settings) as parts:
-        return await run(settings.service, tasks(parts))
+    with exported(settings):
+        async with open_parts(settings) as parts:
+            return await run(settings.service, tasks(parts))
 
 
 def _http(parts: Parts) -> dict[str, Task]:

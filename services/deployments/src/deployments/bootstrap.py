@@ -20,7 +20,7 @@ from chassis.bus import Bus
 from chassis.ids import Uuid7Factory
 from chassis.outbox import OutboxSource
 from chassis.runtime import Task
-from chassis.starting import connect_bus, connect_database, relay_task
+from chassis.starting import relay_task, service_bus, service_pool
 from deployments.adapters.catalogue import read_catalogue
 from deployments.adapters.grid_http import HttpGrid
 from deployments.adapters.job_queue import PostgresJobQueue
@@ -56,11 +56,12 @@ class Parts:
 
 @asynccontextmanager
 async def open_parts(settings: DeploymentsSettings) -> AsyncIterator[Parts]:
-    """Everything connected. Raises SettingsError with one line when the start is in vain."""
+    """Everything that runs, also while database or bus are away. Raises SettingsError with one line when the start is
+    in vain."""
     catalogue = read_catalogue(settings.marketplace_config)
-    pool = await connect_database(settings, max_size=settings.worker_concurrency + POOL_SPARE)
+    pool = await service_pool(settings, max_size=settings.worker_concurrency + POOL_SPARE)
     try:
-        bus = await connect_bus(settings)
+        bus = await service_bus(settings)
         try:
             async with HttpGrid(str(settings.grid_url), timeout_s=settings.grid_timeout_s) as grid:
                 store = PostgresEventStore(pool)

@@ -19,7 +19,9 @@ from chassis.bus.postgres_log import PostgresLogBus
 from contracts.amounts import Money
 from contracts.messages import DeploymentRequested
 from contracts.topics import PARTITIONS
+from testkit.late_door import LateDoor
 from testkit.postgres import DatabaseFactory
+from testkit.serving import serving
 from testkit.waiting_for import eventually
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -146,14 +148,51 @@ async def test_serve_answers_and_stops_when_told(database: Any, bus_dsn: str, pr
     assert service.wait(30) == 0
 
 
+@pytest.mark.asyncio
+async def test_it_begins_without_database_and_bus(database: Any, bus_dsn: str) -> None:
+    async with LateDoor(database.app_dsn) as database_door, LateDoor(bus_dsn) as bus_door:
+        settings = environment(database, bus_door.url, GRID_URL="http://127.0.0.1:9")
+        async with serving("deployments", {**settings, "DATABASE_URL": database_door.url}) as service:
+            not_ready = await service.http.get("/readyz")
+            assert (not_ready.status_code, not_ready.json()["checks"]) == (503, {"database": False})
+            refused = await service.http.get("/v1/jobs")
+            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+            assert int(refused.headers["retry-after"]) >= 1
+            await database_door.open()
+            await eventually(service.is_ready, timeout_s=60)
+            await request(bus_dsn, "d-1")
+            assert (await service.http.get("/v1/deployments/d-1")).status_code == 404, "the bus was not away"
+            await bus_door.open()
+
+            async def queued() -> bool:
+                return (await service.http.get("/v1/deployments/d-1")).status_code == 200
+
+            await eventually(queued, timeout_s=60)
+            assert await service.stopped() == 0
+
+
 def test_migrate_twice_and_wrong_commands(database: Any, processes: Any) -> None:
     settings = environment(database, "postgresql://127.0.0.1:9/none", GRID_URL="http://127.0.0.1:9")
     assert processes.start("deployments", "migrate", **settings).wait(30) == 0
     assert processes.start("deployments", "dance", **settings).wait(30) == 2
-    assert processes.start("deployments", "serve", **settings).wait(30) == 1
-    without = {**settings, "GRID_URL": ""}
-    assert processes.start("deployments", "serve", **without).wait(30) == 1
-    assert "GRID_URL is not set" in processes.log()
-    assert "BUS_URL: the bus cannot be reached" in processes.log()
     assert "up to date" in processes.log()
+    assert "Traceback" not in processes.log()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"GRID_URL": ""}, "GRID_URL is not set"),
+        ({"BUS_URL": "rabbit://127.0.0.1:9"}, "BUS_URL must begin with"),
+        ({"DATABASE_URL": "mysql://app:hush-hush@127.0.0.1:9/none"}, "DATABASE_URL: the database cannot be used"),
+    ],
+)
+def test_what_is_wrong_ends_it_in_one_line(
+    database: Any, processes: Any, port: int, wrong: dict[str, str], says: str
+) -> None:
+    settings = environment(database, "postgresql://127.0.0.1:9/none", GRID_URL="http://127.0.0.1:9", PORT=str(port))
+    assert processes.start("deployments", "serve", **{**settings, **wrong}).wait(30) == 1
+    (line,) = [line for line in processes.log().splitlines() if line.startswith("error: ")]
+    assert says in line
+    assert "hush-hush" not in processes.log()
     assert "Traceback" not in processes.log()

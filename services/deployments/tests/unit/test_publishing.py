@@ -91,4 +91,5 @@ async def test_the_log_is_published_in_order_with_ids_that_repeat() -> None:
     assert (first.source, first.subject, first.time) == ("deployments", STREAM, clock.now())
     assert first.id != second.id
     assert await source.read_after(None, reached, 10) == (reached, [])
+    assert await source.last_position(None) == reached
     assert (await source.read_after(None, 1, 10))[1] == [records[1]]

@@ -1,4 +1,4 @@
-"""``python -m gateway_ingest serve | api | worker | migrate | quarantine | event | reconcile | dead-letters``.
+"""``python -m gateway_ingest serve|api|worker|migrate|quarantine|event|reconcile|dead-letters|offsets``.
 
 serve is api and worker in one process: webhooks are heard, the outbox is published, chains are watched.
 """
@@ -16,12 +16,15 @@ from chassis.errors import OperationalError
 from chassis.http import serve_http
 from chassis.inbox import run_inbox_pruning
 from chassis.logging import configure_logging
+from chassis.offsets_command import NAME as OFFSETS
+from chassis.offsets_command import run_offsets
 from chassis.runtime import StopSignal, Task
 from chassis.settings import load
 from chassis.starting import migrate_database
+from chassis.tracing import exported
 from contracts.topics import PARTITIONS
 from gateway_ingest.bootstrap import MIGRATIONS, Service, build
-from gateway_ingest.entrypoints import commands, reconcile_command
+from gateway_ingest.entrypoints import commands, look_command, reconcile_command
 from gateway_ingest.entrypoints.bus.handlers import make_consumer
 from gateway_ingest.entrypoints.http.app import create
 from gateway_ingest.settings import IngestSettings
@@ -31,7 +34,7 @@ RUNNING = ("serve", "api", "worker")
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="gateway_ingest", description=__doc__, epilog=f"See {DEAD_LETTERS} --help, too."
+        prog="gateway_ingest", description=__doc__, epilog=f"See {DEAD_LETTERS} --help and {OFFSETS} --help, too."
     )
     modes = parser.add_subparsers(dest="mode", required=True)
     modes.add_parser("serve", help="hear webhooks and publish what was paid")
@@ -45,18 +48,23 @@ def _arguments() -> argparse.Namespace:
     event.add_argument("event_id")
     reconcile = modes.add_parser("reconcile", help="compare a gateway's own list with the ledger")
     reconcile_command.add_arguments(reconcile)
+    look_command.add_arguments(modes.add_parser("watch", help="look at a transaction that the watchers did not see"))
     return parser.parse_args()
 
 
 async def _command() -> int:
     if sys.argv[1:2] == [DEAD_LETTERS]:
         return await run_dead_letters(IngestSettings, sys.argv[2:])
+    if sys.argv[1:2] == [OFFSETS]:
+        return await run_offsets(IngestSettings, sys.argv[2:])
     return await _main(_arguments())
 
 
 async def _main(arguments: argparse.Namespace) -> int:
     if arguments.mode == "reconcile":
         return await reconcile_command.run(arguments)
+    if arguments.mode == "watch":
+        return await look_command.run(arguments)
     settings = load(IngestSettings)
     # What commands print is for programs; log lines would be in between.
     configure_logging(settings.service, settings.log_format, stream=None if arguments.mode in RUNNING else sys.stderr)
@@ -68,8 +76,9 @@ async def _main(arguments: argparse.Namespace) -> int:
         case "event":
             return await commands.event(settings, arguments.gateway, arguments.event_id)
         case mode:
-            async with build(settings) as service:
-                return await runtime.run(settings.service, tasks_of(service, mode))
+            with exported(settings):
+                async with build(settings) as service:
+                    return await runtime.run(settings.service, tasks_of(service, mode))
 
 
 def tasks_of(service: Service, mode: str) -> dict[str, Task]:

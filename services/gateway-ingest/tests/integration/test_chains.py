@@ -11,6 +11,9 @@ import pytest
 from chassis.bus.memory import MemoryBus
 from chassis.settings import SettingsError
 from embedded.provisioning import DatabaseAccess
+from gateway_ingest.adapters.chains.bloom import filter_of, filter_of_logs
+from gateway_ingest.adapters.chains.json_rpc import JsonRpc
+from gateway_ingest.application.watching_ports import ChainMoved
 from testkit.chains import Anvil, Btcd, anvil, btcd
 from testkit.registry_programs import ProgramMissing, skip_or_fail
 
@@ -110,6 +113,49 @@ async def test_a_real_token_in_pieces_and_beside_it_what_nobody_asked_for(
         "confirmed 0.000000000000000009 ETH/18",
     ]
     assert places == ["1", "1", "0"]
+
+
+@pytest.mark.asyncio
+async def test_a_token_is_seen_by_a_node_whose_index_of_logs_lags(
+    ingest_database: DatabaseAccess, own_chain: Anvil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The headers are real, and say that there is something; one empty answer after another is not believed."""
+    token, call = own_chain.deploy_token(), JsonRpc.call
+    empty: list[str] = []
+
+    async def lagging(rpc: JsonRpc, method: str, *params: Any) -> Any:
+        if method in empty:
+            return None if method == "eth_getBlockReceipts" else []
+        if method == "eth_getLogs" and "range" in empty and "fromBlock" in params[0]:
+            return []
+        return await call(rpc, method, *params)
+
+    monkeypatch.setattr(JsonRpc, "call", lagging)
+    async with open_desk(ingest_database, **evm_settings(own_chain, token)) as desk:
+        await desk.look("ethereum")
+        await desk.begin("ethereum", OURS, "TUSD/18", token=token, confirmations=1)
+        await desk.look("ethereum")
+        for lags in (["range"], ["eth_getLogs"]):
+            empty[:] = lags
+            own_chain.pay_token(token, OURS, 3)
+            assert await desk.look("ethereum") == ["confirmed 0.000000000000000003 TUSD/18"]
+        empty[:] = ["eth_getLogs", "eth_getBlockReceipts"]
+        own_chain.pay_token(token, OURS, 4)
+        for _ in range(2):
+            with pytest.raises(ChainMoved):
+                await desk.look("ethereum")
+        # What headers deny is not asked about: these blocks are believed, and the one before is still to come.
+        own_chain.mine(3)
+        empty.clear()
+        assert await desk.look("ethereum") == ["confirmed 0.000000000000000004 TUSD/18"]
+
+
+@pytest.mark.asyncio
+async def test_a_header_s_filter_is_made_of_its_logs(own_chain: Anvil) -> None:
+    tx = own_chain.pay_token(own_chain.deploy_token(), OURS, 3)
+    receipt = own_chain.call("eth_getTransactionReceipt", tx)
+    header = own_chain.call("eth_getBlockByHash", receipt["blockHash"], False)
+    assert filter_of(header) == filter_of_logs(receipt["logs"]) != 0
 
 
 @pytest.mark.asyncio

@@ -27,7 +27,9 @@ from embedded.provisioning import DatabaseAccess
 from gateway_ingest.bootstrap import MIGRATIONS
 from gateway_ingest.domain.signatures import sign
 from testkit.kafka import KafkaFactory
+from testkit.late_door import LateDoor
 from testkit.postgres import DatabaseFactory
+from testkit.serving import serving
 from testkit.waiting_for import eventually
 
 STOP_TIMEOUT_S = 30
@@ -70,7 +72,7 @@ async def command(env: Mapping[str, str], *arguments: str) -> tuple[int, str, st
 
 
 @asynccontextmanager
-async def serving(env: Mapping[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+async def ready_service(env: Mapping[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway_ingest", "serve", env=dict(env), stdout=asyncio.subprocess.DEVNULL
     )
@@ -121,7 +123,7 @@ async def test_from_webhook_to_bus(make_database: DatabaseFactory) -> None:
     names = sorted(file.stem for file in MIGRATIONS.glob("*.sql"))
     assert (await command(env, "migrate"))[:2] == (0, "\n".join([*names, ""]))
     assert (await command(env, "migrate"))[:2] == (0, "up to date\n")
-    async with serving(env) as http:
+    async with ready_service(env) as http:
         for number, amount in ((1, 2500), (2, -1)):
             body, headers = webhook(number, amount)
             assert (await http.post("/api/webhooks/stripe", content=body, headers=headers)).status_code == 200
@@ -155,12 +157,30 @@ async def test_a_bus_that_is_away_keeps_nobody_waiting(make_database: DatabaseFa
     ingest = make_database("gateway_ingest")
     env = environment(ingest, "postgresql://nobody:x@127.0.0.1:1/nothing", free_port())
     await command(env, "migrate")
-    async with serving(env) as http:
+    async with ready_service(env) as http:
         body, headers = webhook(1, 2500)
         assert (await http.post("/api/webhooks/stripe", content=body, headers=headers)).status_code == 200
     owner = await asyncpg.connect(ingest.owner_dsn)
     assert await owner.fetchval("SELECT count(*) FROM outbox") == 1
     await owner.close()
+
+
+@pytest.mark.asyncio
+async def test_it_begins_without_its_database(make_database: DatabaseFactory) -> None:
+    ingest = make_database("gateway_ingest", migrations=MIGRATIONS)
+    body, headers = webhook(1, 2500)
+    async with LateDoor(ingest.app_dsn) as door:
+        env = environment(ingest, "postgresql://nobody:x@127.0.0.1:1/nothing", free_port())
+        async with serving("gateway_ingest", env | {"DATABASE_URL": door.url}) as service:
+            not_ready = await service.http.get("/readyz")
+            assert (not_ready.status_code, not_ready.json()["checks"]) == (503, {"database": False})
+            refused = await service.http.post("/api/webhooks/stripe", content=body, headers=headers)
+            assert refused.status_code == 503, "a gateway is told to come again"
+            await door.open()
+            await eventually(service.is_ready, STOP_TIMEOUT_S)
+            taken = await service.http.post("/api/webhooks/stripe", content=body, headers=headers)
+            assert taken.status_code == 200
+            assert await service.stopped() == 0
 
 
 @pytest.mark.asyncio
@@ -171,7 +191,7 @@ async def test_a_minute_without_kafka_costs_no_webhook(
     cluster, ingest = make_kafka(), make_database("gateway_ingest")
     env = environment(ingest, cluster.url, free_port())
     await command(env, "migrate")
-    async with serving(env) as http:
+    async with ready_service(env) as http:
         heard = await webhooks_for(http, 1, 1.0)
         await published(cluster.url, heard)
         await asyncio.to_thread(cluster.kill)
@@ -204,6 +224,7 @@ async def webhooks_for(http: httpx.AsyncClient, first: int, seconds: float) -> i
         ({"RAW_EVENT_KEY": ""}, "RAW_EVENT_KEY is not set"),
         ({"RAW_EVENT_KEY": "short"}, "RAW_EVENT_KEY is wrong"),
         ({"DEMO_PAYMENT": "true", "HOST": "192.0.2.1"}, "DEMO_PAYMENT"),
+        ({"DATABASE_URL": "mysql://a:hush-hush@127.0.0.1:1/x"}, "DATABASE_URL: the database cannot be used"),
     ],
 )
 async def test_a_setting_at_fault_is_one_clear_line(
@@ -213,4 +234,5 @@ async def test_a_setting_at_fault_is_one_clear_line(
     code, out, err = await command(env, "serve")
     assert (code, out) == (1, "")
     assert named in err
+    assert "hush-hush" not in err
     assert len(err.splitlines()) == 1

@@ -111,9 +111,19 @@ async def test_what_cannot_be_done_is_one_line_and_2(
 ) -> None:
     await desk.paid()
     code, out, err = await desk.types(*arguments, "--repair", **told)
-    (line,) = err.splitlines()
+    *logged, line = err.splitlines()
     assert (code, out, line.startswith(says)) == (2, "", True), err
+    assert all(json.loads(one)["level"] == "warning" for one in logged)
     assert "verysecret" not in line
+
+
+async def test_a_gateway_that_is_not_set_up_may_end_well(desk: Desk) -> None:
+    without = {"STRIPE_SECRET_KEY": ""}
+    assert await desk.types(*DAY, "--if-set-up", **without) == (
+        0, "", "nothing to compare: STRIPE_SECRET_KEY is not set: Stripe is asked by it\n",
+    )  # fmt: skip
+    await desk.paid()
+    assert (await desk.types(*DAY, "--if-set-up"))[0] == 1
 
 
 async def test_the_schedule_asks_for_whole_days(

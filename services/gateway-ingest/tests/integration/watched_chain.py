@@ -18,7 +18,7 @@ from gateway_ingest.adapters.raw_events import PostgresEventStore
 from gateway_ingest.adapters.watched_addresses import NewAddress, watch
 from gateway_ingest.application.intake import Intake
 from gateway_ingest.application.watching import Keep, Pace, Watcher
-from gateway_ingest.application.watching_ports import Pool, Scanned
+from gateway_ingest.application.watching_ports import Looked, Pool, Scanned
 from gateway_ingest.domain.deposits import Block, Transfer
 from gateway_ingest.domain.facts import Amount
 
@@ -82,6 +82,12 @@ class WrittenChain:
     async def pool(self, keys: Collection[str]) -> Pool | None:
         waiting = [transfer for transfer in self.waiting if transfer.key in keys]
         return Pool({transfer.tx for transfer in self.waiting}, waiting)
+
+    async def transaction(self, tx: str, in_block: int | None = None) -> Looked | None:
+        raise AssertionError("only an operator asks for a transaction")
+
+    async def balance(self, key: str, number: int) -> int | None:
+        return None
 
     async def close(self) -> None:
         return None

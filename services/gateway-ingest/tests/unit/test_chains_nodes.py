@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -11,82 +10,14 @@ import pytest
 
 from chassis.settings import SettingsError, load
 from gateway_ingest.adapters.chains.bitcoin import BitcoinChain
-from gateway_ingest.adapters.chains.evm import TRANSFER_TOPIC, EvmChain
+from gateway_ingest.adapters.chains.evm_logs import TRANSFER_TOPIC
 from gateway_ingest.adapters.chains.json_rpc import JsonRpc, NodeAway, NodeRefused
 from gateway_ingest.application.watching_ports import ChainMoved
 from gateway_ingest.domain.facts import Amount
-from gateway_ingest.domain.networks import NETWORKS, Token, known_tokens
+from gateway_ingest.domain.networks import NETWORKS, known_tokens
 from gateway_ingest.settings import IngestSettings
 
-OURS, TOKEN = "0x" + "aa" * 20, "0x" + "cc" * 20
-SECRET_URL = "http://user:hush@node.invalid/v2/hush"
-Answers = Mapping[str, Callable[..., Any]]
-
-
-def rpc(answers: Answers) -> JsonRpc:
-    """A node that answers by this table; what it raises is its error."""
-
-    def respond(request: httpx.Request) -> httpx.Response:
-        asked = json.loads(request.content)
-        try:
-            return httpx.Response(200, json={"id": asked["id"], "result": answers[asked["method"]](*asked["params"])})
-        except ValueError as refused:
-            return httpx.Response(500, json={"id": asked["id"], "error": {"code": -32005, "message": str(refused)}})
-
-    return JsonRpc("ethereum", SECRET_URL, timeout_s=1, transport=httpx.MockTransport(respond))
-
-
-def padded(address: str) -> str:
-    return f"0x{address[2:]:0>64}"
-
-
-def hash_of(number: int, kind: str = "b") -> str:
-    return f"0x{kind * 4}{number:060x}"
-
-
-def transfer_log(number: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "address": TOKEN,
-        "topics": [TRANSFER_TOPIC, padded("0x01"), padded(OURS)],
-        "data": hex(7),
-        "blockHash": hash_of(number),
-        "transactionHash": hash_of(number, "d"),
-    } | changes
-
-
-class Node:
-    """An Ethereum node whose every block has one transaction, with one log."""
-
-    def __init__(self, log: Callable[[int], dict[str, Any]] = transfer_log, range_max: int = 1_000) -> None:
-        self.log = log
-        self.range_max = range_max
-        self.ranges: list[tuple[int, int]] = []
-        self.receipt_changes: dict[str, Any] = {}
-
-    def block(self, number: str, full: bool) -> dict[str, Any]:
-        at = int(number, 16)
-        tx = {"hash": hash_of(at, "d"), "to": TOKEN, "value": "0x0"}
-        header = {"number": number, "hash": hash_of(at), "parentHash": hash_of(at - 1), "timestamp": hex(at)}
-        return header | {"transactions": [tx] if full else [tx["hash"]]}
-
-    def logs(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-        first, last = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
-        self.ranges.append((first, last))
-        if last - first >= self.range_max:
-            raise ValueError("range too wide")
-        return [self.log(number) for number in range(first, last + 1)]
-
-    def receipt(self, tx: str) -> dict[str, Any]:
-        at = int(tx[6:], 16)
-        return {"blockHash": hash_of(at), "status": "0x1", "logs": [self.log(at)]} | self.receipt_changes
-
-    def chain(self) -> EvmChain:
-        answers = {
-            "eth_getBlockByNumber": self.block,
-            "eth_getLogs": self.logs,
-            "eth_getTransactionReceipt": self.receipt,
-        }
-        return EvmChain(NETWORKS["ethereum"], rpc(answers), [Token("ethereum", "USDC", TOKEN, 6)], chain_id=1)
+from .scripted_node import OURS, SECRET_URL, Node, hash_of, padded, transfer_log
 
 
 @pytest.mark.asyncio

@@ -64,7 +64,7 @@ def test_without_money_the_latest_attempt_counts_and_one_under_way_before_it() -
     first = row(id="F1", status="FAILED", collectedAmount=None, message="Insufficient balance")
     second = first | {"id": "F2", "createdAt": "2026-11-20T11:00:00Z"}
     told = rows.reading_of("REF1", [second, first])
-    assert told.finding == Failed("F2", "payment_failed", "Insufficient balance", "REF1")
+    assert told.finding == Failed("F2", "payment_failed", "Insufficient balance", "REF1", attempt_id="F2")
     for status in ("PROCESSING", "PENDING", "ON-HOLD"):
         told = rows.reading_of("REF1", [row(status=status), second])
         assert told.finding == Pending("LCP1", "processing", reference="REF1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 
@@ -47,6 +48,21 @@ async def test_who_comes_while_a_write_runs_shares_the_next() -> None:
     writes.open.set()
     assert await asyncio.gather(first, *others) == [10, 20, 30, 40, 50]
     assert writes.batches == [[1], [2, 3, 4], [5]]
+
+
+@pytest.mark.asyncio
+async def test_the_write_belongs_to_nobodys_request() -> None:
+    """Else what it logs and makes for many would be told of the one request that happened to start it."""
+    request: ContextVar[str] = ContextVar("request", default="nobody's")
+    seen: list[str] = []
+
+    async def write(items: Sequence[int]) -> Sequence[int]:
+        seen.append(request.get())
+        return items
+
+    request.set("mine")
+    assert await GroupCommit(write).submit(1) == 1
+    assert seen == ["nobody's"]
 
 
 @pytest.mark.asyncio

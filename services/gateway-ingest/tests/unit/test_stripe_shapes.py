@@ -27,8 +27,8 @@ from gateway_ingest.domain.facts import (
 
 EVENTS = Path(__file__).parent / "stripe_events"
 VERSIONS = ("2023-10-16", "2026-10-28.endive")
-PAYMENT, SESSION, REFERENCE = "pi_3QxGridLedger01", "cs_test_a1GridLedger01", "4F7K2M9QXT8ZB3C6W5H1"
-REFUND, DISPUTE = "re_3QxGridLedger01", "du_1QxGridLedger01"
+PAYMENT, REFERENCE = "pi_3QxGridLedger01", "4F7K2M9QXT8ZB3C6W5H1"
+CHARGE, REFUND, DISPUTE = "ch_3QxGridLedger01", "re_3QxGridLedger01", "du_1QxGridLedger01"
 ALL, PART = Amount(2500, "USD", 2), Amount(1000, "USD", 2)
 METADATA = {
     "reference": REFERENCE,
@@ -46,16 +46,16 @@ EXPECTED: dict[str, Finding] = {
     "payment_intent.processing": Pending(PAYMENT, "processing", ALL, reference=REFERENCE),
     "payment_intent.requires_action": Pending(PAYMENT, "requires_action", ALL, reference=REFERENCE),
     "payment_intent.payment_failed": Failed(
-        PAYMENT, "insufficient_funds", "Your card has insufficient funds.", REFERENCE, "alice"
+        PAYMENT, "insufficient_funds", "Your card has insufficient funds.", REFERENCE, "alice", attempt_id=CHARGE
     ),
-    "payment_intent.canceled": Failed(PAYMENT, "abandoned", "", REFERENCE, "alice", is_over=True),
+    "payment_intent.canceled": Failed(PAYMENT, "abandoned", "", REFERENCE, "alice", True, "canceled"),
     "checkout.session.completed": PAID,
     "checkout.session.completed.unpaid": Ignored("checkout_unpaid"),
     "checkout.session.async_payment_succeeded": PAID,
     "checkout.session.async_payment_failed": Failed(
-        PAYMENT, "async_payment_failed", "", REFERENCE, "alice", is_over=True
+        PAYMENT, "async_payment_failed", "", REFERENCE, "alice", True, "async_payment_failed"
     ),
-    "checkout.session.expired": Failed(SESSION, "expired", "", REFERENCE, "alice", is_over=True),
+    "checkout.session.expired": Ignored("nobody_paid"),
     "charge.updated": FeeKept(PAYMENT, "txn_3QxGridLedger01", Amount(103, "USD", 2)),
     "charge.succeeded": Ignored("fee_not_told"),
     "charge.refunded": Refunded(PAYMENT, PART),
@@ -153,12 +153,27 @@ def test_a_dispute_under_review_is_still_open() -> None:
         ("charge.dispute.created", {"amount": "2500"}, "bad_amount"),
         ("payment_intent.processing", {"currency": "xyz"}, "unknown_currency"),
         ("payment_intent.canceled", {"id": None}, "bad_payment_id"),
-        ("checkout.session.expired", {"id": "cs:1"}, "bad_payment_id"),
+        ("checkout.session.async_payment_failed", {"payment_intent": None, "id": "cs:1"}, "bad_payment_id"),
         ("charge.updated", {"balance_transaction": {"id": "txn:1", "fee": 5, "currency": "usd"}}, "bad_fee_id"),
     ],
 )
 def test_what_makes_no_sense_is_odd(name: str, changes: dict[str, Any], reason: str) -> None:
     assert changed(name, **changes).finding == Odd(reason)
+
+
+@pytest.mark.parametrize("reason", ["expired", "automatic"])
+def test_an_intent_whose_time_was_over_is_no_attempt_that_failed(reason: str) -> None:
+    assert changed("payment_intent.canceled", cancellation_reason=reason).finding == Ignored("nobody_paid")
+
+
+@pytest.mark.parametrize(
+    ("charge", "attempt_id"),
+    [("ch_1", "ch_1"), ({"id": "ch_1"}, "ch_1"), (None, None), ("ch:1", None), (["ch_1"], None), ({}, None)],
+)
+def test_an_attempt_is_known_by_its_charge(charge: Any, attempt_id: str | None) -> None:
+    finding = changed("payment_intent.payment_failed", last_payment_error={"charge": charge}).finding
+    assert isinstance(finding, Failed)
+    assert finding.attempt_id == attempt_id
 
 
 def test_a_refund_or_dispute_of_a_bare_charge_is_known_by_the_charge() -> None:

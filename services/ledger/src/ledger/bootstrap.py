@@ -18,7 +18,7 @@ from chassis.bus.postgres_log import PostgresLogBus
 from chassis.clock import Clock, SystemClock
 from chassis.outbox import OutboxSource
 from chassis.runtime import Task
-from chassis.starting import connect_bus, connect_database, relay_task
+from chassis.starting import relay_task, service_bus, service_pool
 from eventstore.mapper import EventMapper
 from eventstore.postgres import PostgresEventStore
 from eventstore.projector import Projector
@@ -55,11 +55,12 @@ class Parts:
 
 @asynccontextmanager
 async def open_parts(settings: LedgerSettings) -> AsyncIterator[Parts]:
-    """Everything connected. Raises SettingsError with one line when the start is in vain."""
+    """Everything that runs, also while database or bus are away. Raises SettingsError with one line when the start is
+    in vain."""
     terms = settings.terms()
-    pool = await connect_database(settings, min_size=2, max_size=POOL_MAX)
+    pool = await service_pool(settings, max_size=POOL_MAX)
     try:
-        bus = await connect_bus(settings)
+        bus = await service_bus(settings)
         try:
             yield make_parts(settings, terms, pool, bus)
         finally:
@@ -69,7 +70,7 @@ async def open_parts(settings: LedgerSettings) -> AsyncIterator[Parts]:
 
 
 def make_parts(settings: LedgerSettings, terms: CreditTerms, pool: asyncpg.Pool[Any], bus: Bus) -> Parts:
-    """The parts on what is connected already."""
+    """The parts on this database and this bus."""
     clock, store, mapper = SystemClock(), PostgresEventStore(pool), EventMapper(EVENT_TYPES)
     log_grew, journal_lags = asyncio.Event(), asyncio.Event()
 

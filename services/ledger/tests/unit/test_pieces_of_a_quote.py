@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ledger.domain.commands import AllocatePayment, ReversePayment, Worth
-from ledger.domain.events import CreditsPurchased, MoneyAllocated, MoneyUnallocated
+from ledger.domain.commands import AllocatePayment, CreditPayment, ReversePayment, Worth
+from ledger.domain.events import CreditsPurchased, MoneyAllocated, MoneyUnallocated, PaymentReversed
+from ledger.domain.refusals import NothingToAllocate
 
 TOO_LATE = 2
 
@@ -42,8 +46,6 @@ def test_pieces_of_an_asset_with_a_rate(
         ([700], [(1000, "quote")]),
         ([100], [(142, "underpaid")]),
         ([100, 100, 500], [(142, "underpaid"), (143, "underpaid"), (715, "topped_up")]),
-        ([800], [(1142, "overpaid")]),
-        ([700, 100, 100], [(1000, "quote"), (142, "overpaid"), (143, "overpaid")]),
     ],
 )
 def test_pieces_of_an_asset_without_a_rate_buy_at_the_quotes_own(
@@ -56,20 +58,105 @@ def test_pieces_of_an_asset_without_a_rate_buy_at_the_quotes_own(
         story.then(CreditsPurchased, credits=bought, rule=rule)
 
 
-@pytest.mark.parametrize(("earlier", "piece"), [([], 1401), ([700], 701), ([100], 1301)])
-def test_a_small_quote_is_no_option_on_any_amount(story: Any, say: Any, earlier: list[int], piece: int) -> None:
-    story.given(say.quote(price=700, promised=1000, bonus=0, asset="XAU/4"))
-    for number, paid in enumerate(earlier):
-        story.given(say.paid(paid, ours="QREF1", payment_id=f"pi_{number}", asset="XAU/4"))
-    story.when(say.paid(piece, ours="QREF1", payment_id="pi_9", asset="XAU/4")).then_all(MoneyUnallocated)
-    worth = Worth(900, "USD/2")
-    story.when(AllocatePayment("stripe:pi_9", worth=worth)).then_all(CreditsPurchased, MoneyAllocated)
-    story.saying(credits=900, bonus=0, rule="worth")
+@pytest.mark.parametrize(
+    ("earlier", "piece", "bought", "rule"),
+    [
+        ([], 800, 1000 + 10, "overpaid"),
+        ([], 1400, 1000 + 40, "overpaid"),
+        ([], 70_000, 1000 + 80, "overpaid"),
+        ([100], 1200, 858 + 40, "overpaid"),
+        ([100, 100], 1200, 715 + 47, "overpaid"),
+        ([700], 100, 81, "worth"),
+        ([700], 701, 81, "worth"),
+        ([100, 600], 1, 81, "worth"),
+    ],
+)
+def test_what_is_beyond_a_quote_buys_by_its_worth_alone(
+    story: Any, say: Any, earlier: list[int], piece: int, bought: int, rule: str
+) -> None:
+    """The piece is worth 81 credits, when 700 were quoted at 1000: the market fell. However much comes beyond the
+    price, its share of them is rounded down; without its worth the piece waits."""
+    quote = say.quote(price=700, promised=1000, bonus=0, asset="XAU/4")
+    story.given(quote, *(paid_in_gold(say, paid, f"pi_{number}") for number, paid in enumerate(earlier)))
+    story.when(paid_in_gold(say, piece, "pi_9")).then_all(MoneyUnallocated).saying(reason="no_rate")
+    assert story.books.quotes["QREF1"].received == sum(earlier), "what waits fills nothing yet"
+    story.when(AllocatePayment("stripe:pi_9", worth=Worth(81, "XAU/4"))).then_refused(NothingToAllocate)
+    story.when(AllocatePayment("stripe:pi_9", worth=Worth(81, "USD/2"))).then_all(CreditsPurchased, MoneyAllocated)
+    story.saying(credits=bought, bonus=0, rule=rule)
 
 
-def test_twice_a_quote_is_taken_at_its_rate(story: Any, say: Any) -> None:
-    story.given(say.quote(price=700, promised=1000, bonus=0, asset="XAU/4"))
-    story.when(say.paid(1400, ours="QREF1", asset="XAU/4")).then(CreditsPurchased, credits=2000, rule="overpaid")
+def paid_in_gold(say: Any, units: int, payment_id: str, worth: int | None = None) -> CreditPayment:
+    told = None if worth is None else Worth(worth, "USD/2")
+    paid: CreditPayment = say.paid(units, ours="QREF1", payment_id=payment_id, asset="XAU/4", worth=told)
+    return paid
+
+
+def test_a_bonus_quote_that_is_overpaid_moves_this(story: Any, say: Any) -> None:
+    story.given(say.quote(price=700, promised=1000, bonus=50, asset="XAU/4"))
+    story.when(paid_in_gold(say, 900, "pi_1", worth=450)).then(CreditsPurchased, credits=1150, bonus=50)
+    story.moving(
+        {
+            "gateway:stripe XAU/4": -900,
+            "platform:exchange XAU/4": 900,
+            "platform:exchange TFC/2": -1100,
+            "platform:promotions TFC/2": -50,
+            "wallet:alice TFC/2": 1150,
+        }
+    )
+    story.when(ReversePayment("stripe", "pi_1", 450, "XAU/4")).then(PaymentReversed, credits_taken=575, bonus_taken=25)
+    story.when(ReversePayment("stripe", "pi_1", 900, "XAU/4")).then(PaymentReversed, credits_taken=575, bonus_taken=25)
+    story.when(paid_in_gold(say, 200, "pi_2", worth=100)).then(CreditsPurchased, credits=100, rule="worth")
+
+
+def test_wallets_rounding_does_not_wait(story: Any, say: Any) -> None:
+    """A credit's smallest unit is quoted at ten of gold's."""
+    story.given(say.quote(price=7000, promised=700, bonus=20, asset="XAU/4"))
+    story.when(paid_in_gold(say, 7010, "pi_1")).then_all(MoneyUnallocated)
+    story.when(paid_in_gold(say, 7009, "pi_2")).then(CreditsPurchased, credits=720, bonus=20, rule="overpaid")
+    story.when(paid_in_gold(say, 9, "pi_3")).then_all(MoneyUnallocated)
+
+
+def test_a_quote_of_a_bonus_alone_takes_nothing_for_rounding(story: Any, say: Any) -> None:
+    story.given(say.quote(price=7000, promised=0, bonus=20, asset="XAU/4"))
+    story.when(paid_in_gold(say, 7001, "pi_1")).then_all(MoneyUnallocated)
+
+
+@given(
+    price=st.integers(1, 10_000),
+    promised=st.integers(1, 10_000),
+    bonus=st.integers(0, 1_000),
+    pieces=st.lists(st.tuples(st.integers(1, 30_000), st.integers(1, 10_000)), min_size=1, max_size=6),
+    is_told_at_once=st.booleans(),
+)
+def test_whatever_comes_the_quote_is_given_for_its_price_only(
+    new_story: Any,
+    say: Any,
+    price: int,
+    promised: int,
+    bonus: int,
+    pieces: list[tuple[int, int]],
+    is_told_at_once: bool,
+) -> None:
+    """And for the rest its worth, never more; sent back whole, nothing is left of it."""
+    story = new_story()
+    story.given(say.quote(price=price, promised=promised, bonus=bonus, asset="XAU/4"))
+    came, given_for, worth_of_surplus = 0, 0, Fraction(0)
+    for number, (units, worth) in enumerate(pieces):
+        name = f"pi_{number}"
+        story.settle(paid_in_gold(say, units, name, worth if is_told_at_once else None))
+        if story.books.payment(f"stripe:{name}").user_id is None:
+            story.settle(AllocatePayment(f"stripe:{name}", worth=Worth(worth, "USD/2")))
+        came += units
+        given_for += story.books.payment(f"stripe:{name}").credits
+        worth_of_surplus += Fraction(worth * min(units, max(0, came - price)), units)
+    whole = promised + bonus if came >= price else promised * came // price
+    # Each piece is rounded down, and of the one that reaches the price less than a unit may count as nothing.
+    rounding = len(pieces) + max((Fraction(worth * price, units * promised) for units, worth in pieces), default=0)
+    assert whole + worth_of_surplus - rounding <= given_for <= whole + worth_of_surplus
+    for number, (units, _) in enumerate(pieces):
+        story.settle(ReversePayment("stripe", f"pi_{number}", units, "XAU/4"))
+    left = [story.account(name) for name in ("wallet:alice", "platform:exchange", "platform:promotions")]
+    assert not any(amount for balances in left for amount in balances.values())
 
 
 def test_what_waited_unallocated_counts_as_pieces(story: Any, say: Any) -> None:

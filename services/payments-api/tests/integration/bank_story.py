@@ -89,11 +89,19 @@ async def opened_bank(open_shop: OpenShop, **settings: Any) -> AsyncIterator[Ban
 async def all_waiting(bank: Bank, payment: Any, *asks: Callable[[], Awaitable[Any]]) -> list[Any]:
     """The answers of ``asks`` that all began while somebody else held the payment's row, so that none was over before
     the others had begun."""
+    # Weaker than FOR UPDATE, so that what only refers to the payment does not wait by itself.
+    held = "SELECT FROM payments WHERE id = $1 FOR NO KEY UPDATE"
+    return await all_waiting_for(held, (payment["payment_id"],), bank, *asks)
+
+
+async def all_waiting_for(
+    held: str, named: Sequence[Any], bank: Bank, *asks: Callable[[], Awaitable[Any]]
+) -> list[Any]:
+    """The answers of ``asks`` that all began while somebody else held what ``held`` locks."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     async with bank.shop.pool.acquire() as holder:
         async with holder.transaction():
-            # Weaker than FOR UPDATE, so that what only refers to the payment does not wait by itself.
-            await holder.execute("SELECT FROM payments WHERE id = $1 FOR NO KEY UPDATE", payment["payment_id"])
+            await holder.execute(held, *named)
             under_way = [asyncio.ensure_future(ask()) for ask in asks]
 
             async def all_wait() -> bool:

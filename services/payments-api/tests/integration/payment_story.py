@@ -62,7 +62,7 @@ def purchased(reference: str | None, *, version: int = 1) -> CreditsPurchased:
     )
 
 
-def failed(reference: str, reason: str = "no luck") -> PaymentFailed:
+def failed(reference: str, reason: str = "no luck", attempt_id: str | None = None) -> PaymentFailed:
     return PaymentFailed(
         gateway="demo",
         gateway_payment_id="p1",
@@ -70,4 +70,5 @@ def failed(reference: str, reason: str = "no luck") -> PaymentFailed:
         reason=reason,
         failed_at=START,
         reference=reference,
+        attempt_id=attempt_id,
     )

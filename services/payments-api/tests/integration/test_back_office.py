@@ -114,6 +114,21 @@ async def test_failed_payments_are_kept_once_per_message(open_shop: OpenShop) ->
         assert page["failed_payments"][0] != rest["failed_payments"][0]
 
 
+@pytest.mark.asyncio
+async def test_a_failure_that_two_ways_tell_of_is_one_and_another_is_another(open_shop: OpenShop) -> None:
+    async with scripted(open_shop) as shop:
+        headers, payment = await begun(shop)
+        by_webhook, by_asking, another = (failed(payment["reference"], attempt_id=f"ch_{n}") for n in (1, 1, 2))
+        await shop.deliver(by_webhook, by_asking, another)
+        kept = (await admin(shop, "failed-payments"))["failed_payments"]
+        assert [row["failure_reason"] for row in kept] == ["no luck"] * 2
+        shown = await shop.get(f"/api/payments/{payment['payment_id']}", headers)
+        attempts = [step["detail"]["attempt_id"] for step in shown["history"] if "Failed" in step["event"]]
+        assert attempts == ["ch_1", "ch_2"]
+        await shop.deliver(failed(payment["reference"]), failed(payment["reference"]))
+        assert len((await admin(shop, "failed-payments"))["failed_payments"]) == 4, "without a name each is one"
+
+
 def dispute_news(reference: str | None) -> dict[str, tuple[Any, float]]:
     ledgers = {
         "gateway": "demo",

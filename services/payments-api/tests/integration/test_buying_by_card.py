@@ -16,20 +16,21 @@ from testkit.waiting_for import eventually
 from .conftest import OpenShop, Shop, exact, running
 from .payment_story import purchased
 from .scripted_gateway import ScriptedGateway
+from .subscription_story import MAIL, mails
 
 BUY = {"service_id": "web-server", "payment_method": "Stripe"}
 
 
 @asynccontextmanager
-async def card_shop(open_shop: OpenShop) -> AsyncIterator[Any]:
-    async with open_shop() as shop:
+async def card_shop(open_shop: OpenShop, **settings: Any) -> AsyncIterator[Any]:
+    async with open_shop(**settings) as shop:
         shop.gateway = ScriptedGateway(shop.parts.gateways["demo"])
         shop.parts.initiating._gateways["stripe"] = shop.gateway
         yield shop
 
 
-async def buy(shop: Shop, headers: dict[str, str]) -> Any:
-    return await shop.http.post("/api/marketplace/buy-now", headers=headers, json=BUY)
+async def buy(shop: Shop, headers: dict[str, str], **said: Any) -> Any:
+    return await shop.http.post("/api/marketplace/buy-now", headers=headers, json=BUY | said)
 
 
 def credited_for(shop: Any) -> CreditsPurchased:
@@ -101,3 +102,41 @@ async def test_what_cannot_be_bought_leaves_the_credits_and_says_so(open_shop: O
         told = [data for kind, data in await shop.live("alice") if kind == "purchase_refused"]
         assert [one["service_id"] for one in told] == ["web-server"]
         assert (await shop.get("/api/deployments", headers))["deployments"] == []
+
+
+@pytest.mark.asyncio
+async def test_who_left_an_address_is_mailed_once_what_cannot_be_bought(open_shop: OpenShop) -> None:
+    async with card_shop(open_shop, **MAIL) as shop:
+        headers = await shop.sign_in()
+        await buy(shop, headers, customer_email="alice@example.org")
+        news = credited_for(shop)
+        await shop.deliver(news, news)
+        async with running(shop.parts.purchasing.run):
+            await eventually(lambda: shop.pool.fetchval("SELECT state = 'refused' FROM purchases"))
+        assert await shop.parts.purchasing.resume_once() == 0
+        written = dict(await mails(shop))
+        assert sorted(kind for kind, _ in await mails(shop)) == ["credited", "purchase_refused"]
+        assert written["purchase_refused"] == {
+            "service": "Web server",
+            "required": "10.00 TFC",
+            "available": "0.00 TFC",
+        }
+        assert await shop.pool.fetchval("SELECT recipient FROM mails LIMIT 1") == "alice@example.org"
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_that_is_an_answer_is_no_mail(open_shop: OpenShop) -> None:
+    async with card_shop(open_shop, **MAIL) as shop:
+        answer = exact(await buy(shop, await shop.sign_in(), payment_method="TFC", customer_email="alice@example.org"))
+        assert answer["action"]["type"] == "InsufficientFunds"
+        assert await mails(shop) == []
+
+
+@pytest.mark.asyncio
+async def test_the_same_key_with_another_address_is_another_request(open_shop: OpenShop) -> None:
+    async with card_shop(open_shop) as shop:
+        headers = await shop.sign_in() | {"idempotency-key": "k1"}
+        first = await buy(shop, headers, customer_email="alice@example.org")
+        assert (await buy(shop, headers, customer_email="alice@example.org")).content == first.content
+        assert (await buy(shop, headers)).status_code == 422
+        assert (await buy(shop, headers, customer_email="nobody")).status_code == 422

@@ -18,7 +18,7 @@ from chassis.errors import InvalidField
 from chassis.ids import SequenceIds
 from embedded.gateway_simulators.clickpesa.app import create_clickpesa_simulator
 from embedded.gateway_simulators.clickpesa.webhooks import ClickPesaWebhooks
-from payments_api.adapters.gateways.clickpesa.api import ClickPesaAccess, ClickPesaApi, ReferenceTaken
+from payments_api.adapters.gateways.clickpesa.api import ClickPesaAccess, ClickPesaApi
 from payments_api.adapters.gateways.clickpesa.gateway import ClickPesaGateway, ClickPesaTerms
 from payments_api.adapters.gateways.clickpesa.wire import ChecksumKey, Method
 from payments_api.adapters.rates.clickpesa import ClickPesaRates
@@ -33,6 +33,7 @@ from payments_api.application.gateways import (
     Opened,
     PayRequest,
     RateSource,
+    ReferenceTaken,
     RefundRequest,
 )
 from payments_api.domain.quotes import PackageTerms, Pricing, QuoteRefused, Terms

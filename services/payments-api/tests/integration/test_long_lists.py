@@ -14,6 +14,7 @@ from embedded.provisioning import DatabaseAccess
 from payments_api.projections import payment_views
 
 from .conftest import OpenShop, Shop
+from .subscription_story import BILLED, subscribed
 
 PAYMENTS = 20_000
 PAGE = 50
@@ -58,7 +59,30 @@ def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes_of(below)
 
 
-@pytest.mark.parametrize("query", ["payments?cursor={}~x", "payments?from={}", "payments?to={}"])
+@pytest.mark.asyncio
+async def test_subscriptions_come_in_pages(shop: Shop) -> None:
+    headers = await shop.sign_in()
+    made = [(await subscribed(shop, BILLED))["subscription_id"] for _ in range(2)]
+    shop.clock.advance(60)
+    made += [(await subscribed(shop, BILLED))["subscription_id"] for _ in range(3)]
+    await subscribed(shop, BILLED, "bob")
+    seen: list[str] = []
+    cursor: str | None = None
+    while cursor is not None or not seen:
+        place = {} if cursor is None else {"cursor": cursor}
+        page = await shop.get("/api/subscriptions", headers, params={"limit": "2"} | place)
+        assert len(page["subscriptions"]) <= 2
+        seen += [one["subscription_id"] for one in page["subscriptions"]]
+        cursor = page["next_cursor"]
+    # Of the same moment, by their ids.
+    assert seen == [*sorted(made[2:], reverse=True), *sorted(made[:2], reverse=True)]
+    answer = await shop.http.get("/api/subscriptions?cursor=x", headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (422, "cursor")
+
+
+@pytest.mark.parametrize(
+    "query", ["subscriptions?cursor={}~x", "payments?cursor={}~x", "payments?from={}", "payments?to={}"]
+)
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"])
 @pytest.mark.asyncio
 async def test_a_time_beyond_the_calendar_is_refused(shop: Shop, query: str, time: str) -> None:

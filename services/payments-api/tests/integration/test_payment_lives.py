@@ -95,6 +95,8 @@ async def test_an_open_payment_is_asked_about_and_told(open_shop: OpenShop) -> N
     async with scripted(open_shop) as shop:
         _, payment = await begun(shop)
         shop.gateway.says = [Observation("demo", "p.confirmed", "confirmed", "p")]
+        assert await shop.parts.following.follow_once() == 0, "its webhook is on its way"
+        shop.clock.advance(shop.parts.settings.follow_after_s)
         assert await shop.parts.following.follow_once() == 1
         (asked,) = shop.gateway.asked
         assert (asked.payment_id, asked.gateway_payment_id) == (payment["payment_id"], f"gw-{payment['reference']}")

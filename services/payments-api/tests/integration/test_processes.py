@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -23,7 +24,9 @@ from contracts.amounts import Money
 from contracts.messages import DeploymentRequested
 from contracts.topics import PARTITIONS
 from embedded.provisioning import DatabaseAccess
+from testkit.late_door import LateDoor
 from testkit.postgres import DatabaseFactory
+from testkit.serving import serving
 from testkit.waiting_for import eventually
 
 from .conftest import MIGRATIONS, ROOT, SECRET, START, TOKEN, free_port
@@ -141,8 +144,9 @@ async def charge_elsewhere(bus_url: str) -> None:
         ({"DEMO_WEBHOOK_SECRET": ""}, "DEMO_WEBHOOK_SECRET"),
         ({"HOST": "0.0.0.0"}, "DEMO_PAYMENT"),  # noqa: S104
         ({"MARKETPLACE_CONFIG": "nowhere.toml"}, "MARKETPLACE_CONFIG"),
-        ({"DATABASE_URL": "postgresql://a:hush-hush@127.0.0.1:1/x"}, "DATABASE_URL"),
-        ({"BUS_URL": "kafka://127.0.0.1:1"}, "BUS_URL"),
+        ({"DATABASE_URL": "mysql://a:hush-hush@127.0.0.1:1/x"}, "DATABASE_URL"),
+        ({"BUS_URL": "rabbit://a:hush-hush@127.0.0.1:1"}, "BUS_URL"),
+        ({"BUS_URL": "kafka://127.0.0.1:1?tls=true&ca_file=nowhere.pem"}, "ca_file nowhere.pem"),
     ],
 )
 async def test_what_is_wrong_is_one_line(environment: dict[str, str], changed: dict[str, str], says: str) -> None:
@@ -150,6 +154,51 @@ async def test_what_is_wrong_is_one_line(environment: dict[str, str], changed: d
     assert ended.returncode == 1
     (line,) = ended.stderr.strip().splitlines()
     assert says in line
+    assert "hush-hush" not in line
+
+
+@pytest.mark.asyncio
+async def test_it_begins_without_database_and_bus(environment: dict[str, str]) -> None:
+    assert (await finished(environment, "migrate")).returncode == 0
+    async with LateDoor(environment["DATABASE_URL"]) as database_door, LateDoor(environment["BUS_URL"]) as bus_door:
+        told = environment | {"DATABASE_URL": database_door.url, "BUS_URL": bus_door.url}
+        async with serving("payments_api", told) as service:
+            not_ready = await service.http.get("/readyz")
+            assert (not_ready.status_code, not_ready.json()["checks"]) == (503, {"database": False})
+            refused = await service.http.post("/api/auth/demo", json={"user_id": "alice"})
+            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+            assert int(refused.headers["retry-after"]) >= 1
+            await database_door.open()
+            await eventually(service.is_ready, TIMEOUT_S)
+            signed_in = await service.http.post("/api/auth/demo", json={"user_id": "alice"})
+            headers = {"authorization": f"Bearer {signed_in.json()['access_token']}"}
+            await charge_elsewhere(environment["BUS_URL"])
+            unheard = await service.http.get("/api/deployments/d1", headers=headers)
+            assert unheard.status_code == 404, "the bus was not away"
+            await bus_door.open()
+
+            async def heard() -> bool:
+                return (await service.http.get("/api/deployments/d1", headers=headers)).status_code == 200
+
+            await eventually(heard, TIMEOUT_S)
+            assert await service.stopped() == 0
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_says_nothing_does_not_keep_it_from_stopping(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody:x@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        async with serving("payments_api", environment | {"DATABASE_URL": url}) as service:
+            assert await service.stopped() == 0
+
+
+@pytest.mark.asyncio
+async def test_migrating_without_a_database_fails_in_one_line(environment: dict[str, str]) -> None:
+    ended = await finished(
+        environment | {"MIGRATION_DATABASE_URL": "postgresql://a:hush-hush@127.0.0.1:1/x"}, "migrate"
+    )
+    (line,) = ended.stderr.strip().splitlines()
+    assert (ended.returncode, "migrations stopped" in line) == (1, True)
     assert "hush-hush" not in line
 
 

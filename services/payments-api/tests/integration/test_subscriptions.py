@@ -299,6 +299,6 @@ async def test_somebody_elses_is_not_there(shop: Shop) -> None:
     assert (await shop.http.get(path, headers=bob)).status_code == 404
     assert (await shop.http.delete(path, headers=bob)).status_code == 404
     assert (await shop.http.delete("/api/subscriptions/none", headers=bob)).status_code == 404
-    assert await shop.get("/api/subscriptions", bob) == {"subscriptions": []}
+    assert await shop.get("/api/subscriptions", bob) == {"subscriptions": [], "next_cursor": None}
     assert (await shown(shop, made))["status"] == "incomplete"
     assert (await shop.http.get(path)).status_code == 401

@@ -43,7 +43,7 @@ def observed(*rows: Any, rate: Fraction | None = None) -> list[Observation]:
 
 def confirmed(payment_id: str = "LCP1", units: int = 10_000, asset: str = "TZS/0", **more: Any) -> Observation:
     fields = {"received": {"units": units, "asset": asset}} | more
-    name = f"{payment_id}.confirmed"
+    name = f"{payment_id}.confirmed" + (".worth" if "worth" in more else "")
     return Observation("clickpesa", name, "confirmed", payment_id, AT, "REF1", "alice", fields)
 
 
@@ -92,6 +92,13 @@ def test_the_worth_of_shillings_is_rounded_down_and_dollars_have_none() -> None:
     assert observed(dollars, rate=Fraction(1)) == [confirmed(units=2550, asset="USD/2")]
 
 
+def test_worth_that_is_learnt_later_is_news_and_then_a_repeat() -> None:
+    """At gateway-ingest a name stands for one piece of news: under the first one the worth would be lost."""
+    without, first, again = (observed(row(), rate=rate)[0] for rate in (None, Fraction("0.00038"), Fraction("0.00039")))
+    assert without.name != first.name == again.name
+    assert {news.payment_id for news in (without, first, again)} == {"LCP1"}
+
+
 def test_what_went_back_was_paid_first() -> None:
     for status in ("REFUNDED", "REVERSED"):
         fields = {"refunded_total": {"units": 10_000, "asset": "TZS/0"}}
@@ -111,7 +118,7 @@ def test_without_money_the_latest_attempt_counts_and_one_under_way_before_it() -
     second = first | {"id": "F2", "createdAt": "2026-11-20T11:00:00Z"}
     [failed] = observed(second, first)
     assert (failed.name, failed.kind, failed.reference, failed.user_id) == ("F2.failed", "failed", "REF1", "alice")
-    expected = {"reason_code": "payment_failed", "reason": "Insufficient balance", "is_over": False}
+    expected = {"reason_code": "payment_failed", "reason": "Insufficient balance", "is_over": False, "attempt_id": "F2"}
     assert failed.fields == expected
     for status in ("PROCESSING", "PENDING", "ON-HOLD"):
         [pending] = observed(second, row(status=status))

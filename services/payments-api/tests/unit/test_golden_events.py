@@ -13,7 +13,7 @@ from payments_api.domain.events import EVENT_TYPES
 from payments_api.domain.payment import Payment, evolve
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-STORIES = ("events", "events_2")
+STORIES = ("events", "events_2", "events_3")
 FILES = sorted(path for story in STORIES for path in (GOLDEN / story).glob("*.json"))
 
 
@@ -65,3 +65,10 @@ def test_the_second_story_leads_to_the_same_state() -> None:
     assert (state.version, state.status, state.credited, state.refunded_total) == (8, "lost", 5250, 0)
     assert (state.asked, state.received_total, state.details) == (5000, 100_000, {"network": "Bitcoin"})
     assert state.deposit == {"network": "bitcoin", "address": "bc1q", "token": None, "confirmations": 2}
+
+
+def test_the_third_story_leads_to_the_same_state() -> None:
+    state = told("events_3")
+    assert (state.version, state.status, state.failure_reason) == (3, "failed", "no luck")
+    assert state.failed_attempts == frozenset({"ch_1"})
+    assert told("events_2").failed_attempts == frozenset()

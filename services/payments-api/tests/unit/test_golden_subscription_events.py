@@ -39,9 +39,10 @@ def test_the_story_leads_to_the_same_state() -> None:
     for event in sorted((stored(path) for path in FILES), key=lambda event: event.originator_version):
         read: Any = mapper.to_domain_event(event)
         state = evolve_subscription(state, read)
-    assert (state.version, state.status, state.user_id, state.cycle) == (9, "unpaid", "alice", "monthly")
+    assert (state.version, state.status, state.user_id, state.cycle) == (10, "unpaid", "alice", "monthly")
     assert (state.gateway_session_id, state.gateway_subscription_id) == ("cs_test_1", "sub_1")
     assert (state.gateway_state, state.is_over_at_gateway, state.act_at) == ("past_due", True, None)
     assert [(each.number, each.state) for each in state.periods.values()] == [(1, "paid"), (2, "failed")]
+    assert state.lost_bills == ("p3",)
     assert state.terms is not None
     assert tuple(state.terms) == ("USD/2", 4500, "TFC/2", 5000, 500)

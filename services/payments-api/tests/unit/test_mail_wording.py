@@ -69,3 +69,16 @@ def test_an_address_is_one_address(recipient: str) -> None:
 def test_a_fact_that_is_missing_is_a_bug_and_no_gap() -> None:
     with pytest.raises(UndefinedError):
         worded({name: text for name, text in FAILED.items() if name != "amount"})
+
+
+def test_what_could_not_be_bought() -> None:
+    wording = Wording(
+        "Grid <billing@shop.test>", "https://shop.test/", "Grid", ManualClock(datetime(2026, 5, 1, tzinfo=UTC))
+    )
+    facts = {"service": "Web & Server", "required": "10.00 TFC", "available": "0.00 TFC"}
+    message = wording.message(DueMail("an-id", "purchase_refused", "p1", "alice@example.org", facts, 1))
+    assert message["Subject"] == "Web & Server could not be bought"
+    for said in ("10.00 TFC", "0.00 TFC", "https://shop.test/payments/p1"):
+        assert said in part(message, "plain")
+        assert said in part(message, "html")
+    assert "Web &amp; Server" in part(message, "html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any
@@ -70,6 +71,18 @@ def test_a_failed_attempt_may_still_succeed() -> None:
     assert (confirmed.status, confirmed.failure_reason) == ("confirmed", None)
 
 
+def test_an_attempt_fails_once_and_another_for_the_same_reason_is_news() -> None:
+    first, second = (replace(FAILED, attempt_id=charge) for charge in ("ch_1", "ch_2"))
+    state = after(INITIATE, first)
+    assert decide(state, first, NOW) == ()
+    (event,) = decide(state, second, NOW)
+    assert isinstance(event, events.PaymentAttemptFailed)
+    assert event.attempt_id == "ch_2"
+    both = after(INITIATE, first, second)
+    assert (both.version, decide(both, first, NOW), decide(both, FAILED, NOW)) == (3, (), ())
+    assert after(INITIATE, first, replace(first, is_over=True)).is_over
+
+
 def test_what_was_credited_is_not_called_failed_afterwards() -> None:
     assert decide(after(INITIATE, CREDITED), FAILED, NOW) == ()
 
@@ -102,6 +115,7 @@ def test_the_order_of_news_does_not_matter() -> None:
 
 
 SEEN = ReportSeen("p1", "unconfirmed", 1, 3)
+ASKED = ReportSeen("p1", "requires_action")
 OPENED, WON, LOST = (ReportDisputed("dp_1", state, "USD/2", 2500) for state in ("opened", "won", "lost"))
 
 
@@ -115,6 +129,16 @@ OPENED, WON, LOST = (ReportDisputed("dp_1", state, "USD/2", 2500) for state in (
         ([FAILED, SEEN], "pending"),
         ([Expire()], "expired"),
         ([SEEN, Expire()], "pending"),
+        ([SEEN, Expire(is_given_up=True)], "expired"),
+        ([SEEN, Expire(is_given_up=True), CREDITED], "confirmed"),
+        ([ASKED], "pending"),
+        ([ASKED, Expire()], "expired"),
+        ([ASKED, Expire(), CREDITED], "confirmed"),
+        ([Expire(), ASKED], "expired"),
+        ([Expire(), SEEN], "pending"),
+        ([ASKED, replace(ASKED, state="processing"), Expire()], "pending"),
+        ([ASKED, replace(SEEN, gateway_payment_id="p2"), Expire()], "pending"),
+        ([FAILED, Expire()], "failed"),
         ([Expire(), CREDITED], "confirmed"),
         ([ReportCredited("USD/2", 2000, "TFC/2", 2000, "underpaid", "p1")], "underpaid"),
         ([ReportCredited("USD/2", 3000, "TFC/2", 3000, "overpaid", "p1")], "overpaid"),

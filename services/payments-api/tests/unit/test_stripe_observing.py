@@ -104,10 +104,15 @@ def test_a_declined_attempt_is_not_the_end_and_a_cancellation_is() -> None:
     error = {"code": "card_declined", "decline_code": "insufficient_funds", "message": "Too little.", "charge": "ch_9"}
     (declined,) = observing.of_intent(intent(last_payment_error=error), ASKED)
     assert declined.name == "pi_1.failed.ch_9"
-    assert declined.fields == {"reason_code": "insufficient_funds", "reason": "Too little.", "is_over": False}
+    assert declined.fields == {
+        "reason_code": "insufficient_funds",
+        "reason": "Too little.",
+        "is_over": False,
+        "attempt_id": "ch_9",
+    }
     (canceled,) = observing.of_intent(intent(status="canceled", cancellation_reason="abandoned"), ASKED)
     assert canceled.name == "pi_1.failed.canceled"
-    assert canceled.fields == {"reason_code": "abandoned", "reason": "", "is_over": True}
+    assert canceled.fields == {"reason_code": "abandoned", "reason": "", "is_over": True, "attempt_id": "canceled"}
 
 
 @pytest.mark.parametrize(
@@ -115,8 +120,10 @@ def test_a_declined_attempt_is_not_the_end_and_a_cancellation_is() -> None:
     [
         ("open", None, []),
         ("open", intent(), []),
-        ("expired", None, ["cs_1.failed.expired"]),
-        ("expired", intent(), ["pi_1.failed.expired"]),
+        ("expired", None, []),
+        ("expired", intent(), []),
+        ("expired", intent(status="canceled", cancellation_reason="expired"), []),
+        ("expired", intent(last_payment_error={"code": "card_declined", "charge": "ch_9"}), ["pi_1.failed.ch_9"]),
         ("expired", paid(), ["pi_1.confirmed", "pi_1.fee.txn_1"]),
         ("complete", intent(status="processing"), ["pi_1.pending.processing"]),
         ("complete", intent(), ["pi_1.failed.async_payment_failed"]),

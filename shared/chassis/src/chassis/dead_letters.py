@@ -37,6 +37,7 @@ _LIST = f"""
 SELECT {_COLUMNS} FROM dead_letters
 WHERE id > $1 AND ($2::text IS NULL OR status = $2) ORDER BY id LIMIT $3
 """  # noqa: S608 - the columns are ours
+_COUNT = "SELECT count(*) FROM dead_letters WHERE status = 'parked' AND consumer_group = $1"
 _READ = f"SELECT {_COLUMNS} FROM dead_letters WHERE id = $1"  # noqa: S608 - the columns are ours
 _SETTLE = f"""
 UPDATE dead_letters SET status = $2, settled_at = clock_timestamp(), settled_by = $3
@@ -87,6 +88,12 @@ async def list_parked(
 ) -> Sequence[DeadLetter]:
     """Dead letters by id, those after ``after``; of every status when that is None."""
     return [_dead_letter(row) for row in await conn.fetch(_LIST, after, status, min(limit, LIST_MAX))]
+
+
+async def count_parked(conn: Any, group: str) -> int:
+    """How many messages of the group are parked now."""
+    parked: int = await conn.fetchval(_COUNT, group)
+    return parked
 
 
 async def read(conn: Any, dead_letter_id: int) -> DeadLetter | None:

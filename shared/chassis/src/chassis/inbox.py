@@ -7,12 +7,14 @@ its partition moves no offset, and so applies nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import asyncpg
 import structlog
 
-from chassis.bus.port import TopicPartition
+from chassis.bus.headers import pack_headers
+from chassis.bus.port import Record, TopicPartition
 from chassis.bus.retry import passes
 from chassis.runtime import StopSignal
 
@@ -28,11 +30,12 @@ INSERT INTO consumer_offsets (consumer_group, topic, partition, owner, owner_epo
 SELECT $1, topic, partition, $2, 1 FROM unnest($3::text[], $4::int[]) AS w (topic, partition) ORDER BY 2, 3
 ON CONFLICT (consumer_group, topic, partition) DO UPDATE
 SET owner = excluded.owner, owner_epoch = consumer_offsets.owner_epoch + 1, claimed_at = clock_timestamp()
-RETURNING topic, partition, owner_epoch, next_offset
+RETURNING topic, partition, owner_epoch, next_offset, last_record
 """
 _ADVANCE = """
-UPDATE consumer_offsets AS o SET next_offset = n.next_offset
-FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS n (topic, partition, epoch, next_offset)
+UPDATE consumer_offsets AS o SET next_offset = n.next_offset, last_record = n.last_record
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::text[])
+  AS n (topic, partition, epoch, next_offset, last_record)
 WHERE o.consumer_group = $1 AND o.topic = n.topic AND o.partition = n.partition
   AND o.owner_epoch = n.epoch AND (o.next_offset IS NULL OR o.next_offset < n.next_offset)
 RETURNING o.topic, o.partition
@@ -60,10 +63,27 @@ DELETE FROM inbox WHERE ctid IN (
 
 
 class Claim(NamedTuple):
-    """What a new owner of a partition gets: its epoch, and where to go on (None: nothing was consumed yet)."""
+    """What a new owner of a partition gets: its epoch, and where to go on (None: nothing was consumed yet).
+
+    ``last_record``: the mark of the record before that, by which its log is known again; None where nobody kept one.
+    """
 
     epoch: int
     next_offset: int | None
+    last_record: str | None = None
+
+
+def mark_of(record: Record) -> str:
+    """What tells the record from any other that may ever stand at its offset: where, when, and a digest of what.
+
+    Stored marks are compared with it, so it must never change. Begins with the offset: a mark that was left behind by
+    whoever moved an offset without it is seen to be of another place.
+    """
+    digest = blake2b(digest_size=16)
+    for part in (record.key, record.value, pack_headers(record.headers)):
+        digest.update(len(part).to_bytes(8))
+        digest.update(part)
+    return f"{record.offset}/{record.timestamp_ms}/{digest.hexdigest()}"
 
 
 async def claim_partitions(
@@ -72,20 +92,22 @@ async def claim_partitions(
     """Become the owner of ``partitions``: whoever owned them before is fenced from now on."""
     topics, numbers = _columns(partitions)
     rows = await conn.fetch(_CLAIM, group, owner, topics, numbers)
-    return {_partition(row): Claim(row["owner_epoch"], row["next_offset"]) for row in rows}
+    return {_partition(row): Claim(row["owner_epoch"], row["next_offset"], row["last_record"]) for row in rows}
 
 
 async def advance_offsets(
-    conn: Any, group: str, epochs: Mapping[TopicPartition, int], next_offsets: Mapping[TopicPartition, int]
+    conn: Any, group: str, epochs: Mapping[TopicPartition, int], last_records: Mapping[TopicPartition, Record]
 ) -> set[TopicPartition]:
-    """Move offsets forward under the owner's epochs; answers the partitions that moved.
+    """Move offsets past these records under the owner's epochs; answers the partitions that moved.
 
     One that did not move was lost to another owner, or stands there already (``still_owned`` tells which): in both
     cases the records up to that offset must not be applied.
     """
-    topics, numbers = _columns(next_offsets)
-    claimed = [epochs[partition] for partition in next_offsets]
-    rows = await conn.fetch(_ADVANCE, group, topics, numbers, claimed, list(next_offsets.values()))
+    topics, numbers = _columns(last_records)
+    claimed = [epochs[partition] for partition in last_records]
+    next_offsets = [record.offset + 1 for record in last_records.values()]
+    marks = [mark_of(record) for record in last_records.values()]
+    rows = await conn.fetch(_ADVANCE, group, topics, numbers, claimed, next_offsets, marks)
     return {_partition(row) for row in rows}
 
 

@@ -14,6 +14,8 @@ from typing import TextIO
 import structlog
 from structlog.types import Processor
 
+from chassis.tracing.spans import current_trace_id
+
 FORMATS = ("console", "json")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -31,6 +33,7 @@ def configure_logging(service: str, format: str = "console", *, stream: TextIO |
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         _request_field,
+        _trace_field,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _service_field(service),
@@ -58,6 +61,13 @@ def _request_field(_logger: object, _method: str, event: structlog.types.EventDi
     current = request_id.get()
     if current is not None:
         event.setdefault("request_id", current)
+    return event
+
+
+def _trace_field(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    current = current_trace_id()
+    if current is not None:
+        event.setdefault("trace_id", current)
     return event
 
 

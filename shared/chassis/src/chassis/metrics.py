@@ -18,7 +18,13 @@ TASK_CRASHES = Counter("gridledger_task_crashes", "Supervised tasks that ended b
 OUTBOX_RELAYED = Counter("gridledger_relayed_records", "Records that a relay published", ["source"])
 RELAY_FAILURES = Counter("gridledger_relay_failures", "Attempts of a relay that failed and were repeated", ["source"])
 RELAY_POSITION = Gauge("gridledger_relay_position", "Last position published", ["source"])
+RELAY_WAITING = Gauge("gridledger_relay_waiting", "Positions not yet published; absent while unknown", ["source"])
 
 MESSAGES_HANDLED = Counter("gridledger_messages", "Messages taken off the bus", ["group", "topic", "outcome"])
 MESSAGE_RETRIES = Counter("gridledger_message_retries", "Transient failures while handling", ["group", "topic"])
-CONSUMER_LAG = Gauge("gridledger_consumer_lag", "Records not yet handled", ["group", "topic", "partition"])
+CONSUMER_LAG = Gauge(
+    "gridledger_consumer_lag", "Records not yet handled; absent while unknown", ["group", "topic", "partition"]
+)
+PARTITIONS_OWNED = Gauge("gridledger_partitions_owned", "Partitions that this process consumes now", ["group"])
+DEAD_LETTERS = Gauge("gridledger_dead_letters", "Messages parked now; absent while unknown", ["group"])
+BUS_FAILURES = Counter("gridledger_bus_failures", "What a group's member could not do and repeats", ["group", "what"])

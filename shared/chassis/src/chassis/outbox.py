@@ -25,6 +25,7 @@ FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[]) WITH ORDINALITY A
 ORDER BY place
 """
 _READ = "SELECT position, topic, key, value, headers FROM outbox WHERE position > $1 ORDER BY position LIMIT $2"
+_LAST = "SELECT coalesce(max(position), 0) FROM outbox"
 _PRUNE = """
 DELETE FROM outbox WHERE position IN (
     SELECT position FROM outbox WHERE position <= $1 ORDER BY position LIMIT $3
@@ -72,6 +73,11 @@ class OutboxSource:
             OutgoingRecord(row["topic"], row["key"], row["value"], unpack_headers(row["headers"])) for row in rows
         ]
         return (rows[-1]["position"] if rows else position), records
+
+    async def last_position(self, conn: Any) -> int:
+        """Of what is there: 0 when all was published and forgotten."""
+        last: int = await conn.fetchval(_LAST)
+        return last
 
     async def prune(self, conn: Any, upto: int) -> int:
         """Forget old rows that were published; answers how many."""

@@ -10,13 +10,17 @@ import asyncio
 from typing import Any
 
 import asyncpg
+import structlog
 from asyncpg import exceptions
 
+log = structlog.get_logger(__name__)
 STATEMENT_TIMEOUT_MS = 5_000
 LOCK_TIMEOUT_MS = 2_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
+REACHABLE_TIMEOUT_S = 1.5
+"""Within the time that ``/readyz`` has for all that it asks."""
 IDLE_CONNECTION_MAX_S = 300.0
 
 # Classes and codes of errors that the same statement may not meet again.
@@ -45,7 +49,8 @@ async def open_pool(
 ) -> asyncpg.Pool[Any]:
     """A pool whose sessions carry the project's time limits; ``application_name`` shows in pg_stat_activity.
 
-    Raises what connecting raises; ``is_transient`` tells whether to try again.
+    Raises what connecting raises; ``is_transient`` tells whether to try again. With ``min_size=0`` it connects only
+    when it is used.
     """
     pool: asyncpg.Pool[Any] = await asyncpg.create_pool(
         dsn,
@@ -63,6 +68,17 @@ async def open_pool(
         },
     )
     return pool
+
+
+async def is_reachable(pool: asyncpg.Pool[Any]) -> bool:
+    """Whether the database answers in time: what readiness asks. Never raises what connecting raises."""
+    try:
+        async with asyncio.timeout(REACHABLE_TIMEOUT_S):
+            return bool(await pool.fetchval("SELECT true"))
+    except (OSError, exceptions.PostgresError, exceptions.InterfaceError) as error:
+        # Only the kind of the error: its text may hold the address with the password.
+        log.warning("database_not_reachable", error=type(error).__name__)
+        return False
 
 
 def is_transient(error: BaseException) -> bool:

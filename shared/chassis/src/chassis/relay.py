@@ -17,6 +17,7 @@ from chassis.bus.port import OutgoingRecord, Producer
 from chassis.bus.retry import Backoff, passes
 from chassis.metrics import OUTBOX_RELAYED, RELAY_FAILURES, RELAY_POSITION
 from chassis.runtime import StopSignal
+from chassis.tracing import publishing
 
 log = structlog.get_logger(__name__)
 # Less than the server's limit for an idle transaction: the position's row must still be ours afterwards.
@@ -41,6 +42,10 @@ class RelaySource(Protocol):
         """The last position read (``position`` itself when there is nothing), and what is to be published of it."""
         ...
 
+    async def last_position(self, conn: Any) -> int:
+        """The end of the source: 0 or lower than what was published when all of it is forgotten."""
+        ...
+
 
 @runtime_checkable
 class PrunableSource(Protocol):
@@ -49,6 +54,11 @@ class PrunableSource(Protocol):
     async def prune(self, conn: Any, upto: int) -> int:
         """Forget rows up to that position, as the source sees fit; answers how many."""
         ...
+
+
+async def position_of(conn: Any, source: str) -> int:
+    """The last position published; 0 before the first."""
+    return await conn.fetchval(_POSITION, source) or 0
 
 
 class Relay:
@@ -122,8 +132,9 @@ class Relay:
     async def _publish(self, records: Sequence[OutgoingRecord]) -> None:
         if not records:
             return
-        async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-            await self._producer.publish(records)
+        with publishing(self._source.name, records):
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                await self._producer.publish(records)
 
     async def _prune_sometimes(self) -> None:
         now = asyncio.get_running_loop().time()

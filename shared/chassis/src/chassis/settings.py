@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -48,6 +48,12 @@ class ServiceSettings(BaseSettings):
     host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on")]
     log_format: Annotated[Literal["console", "json"], Field(description="How log lines look")] = "console"
+    otel_exporter_otlp_endpoint: Annotated[
+        HttpUrl | None, Field(description="Collector that spans are sent to, by OTLP over HTTP; unset: none are made")
+    ] = None
+    otel_traces_sampler_arg: Annotated[
+        float, Field(ge=0, le=1, description="Share of the traces that begin here to be kept")
+    ] = 1.0
     demo_payment: Annotated[bool, Field(description="Demo gateways and demo sign-in: money that nobody paid")] = False
     demo_payment_allow_public: Annotated[
         bool, Field(description="Accept DEMO_PAYMENT and DEMO_SIGN_IN on an address that others can reach")

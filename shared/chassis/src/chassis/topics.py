@@ -1,7 +1,8 @@
 """``python -m chassis.topics [--timeout-s 60]``: makes the topics of ``contracts.topics`` on the bus of BUS_URL.
 
 Waits for the bus. What exists already is left as it is; with another number of partitions it is an error, since
-changing that would move keys. Prints one line per topic, or one line that says what is wrong.
+changing that would move keys. Prints one line per topic, or one line that says what is wrong; warns of topics with less
+than three replicas.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+
+import structlog
 
 from chassis.bus import open_bus
 from chassis.bus.port import PartitionCountMismatch
@@ -56,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     timeout_s = parser.parse_args(arguments).timeout_s
     # Its client tells of every attempt; only the last one matters here.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     bus_url = os.environ.get("BUS_URL")
     if not bus_url:
         return _refuse("BUS_URL is not set")

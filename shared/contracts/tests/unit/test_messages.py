@@ -36,6 +36,15 @@ def test_a_message_survives_the_bus() -> None:
     assert PaymentRefunded.from_envelope(read) == REFUND
 
 
+def test_a_trace_survives_the_bus_and_does_not_change_the_id() -> None:
+    told = {"source": "gateway-ingest", "stream": "stripe:evt_1", "version": 1, "time": NOW}
+    plain = REFUND.in_envelope(**told)
+    traced = REFUND.in_envelope(**told, traceparent=f"00-{'1' * 32}-{'2' * 16}-01")
+    assert traced.id == plain.id
+    assert Envelope.from_record(traced.to_headers(), traced.data) == traced
+    assert Envelope.from_record(plain.to_headers(), plain.data).traceparent is None
+
+
 def test_publishing_again_repeats_the_id() -> None:
     first = REFUND.in_envelope(source="gateway-ingest", stream="stripe:evt_1", version=1, time=NOW)
     again = REFUND.in_envelope(source="gateway-ingest", stream="stripe:evt_1", version=1, time=NOW)

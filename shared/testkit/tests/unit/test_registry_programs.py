@@ -9,7 +9,7 @@ import pytest
 from testkit import __main__ as fetching
 from testkit import registry_programs
 from testkit.choosing import CI_VARIABLE, CannotBeHad
-from testkit.registry_programs import ProgramMissing, go_program, npm_package, skip_or_fail
+from testkit.registry_programs import ProgramMissing, go_built, go_program, npm_package, skip_or_fail
 
 
 @pytest.fixture
@@ -53,6 +53,17 @@ def test_it_is_fetched_once(tools: Path, tmp_path: Path) -> None:
     for _ in range(2):
         assert go_program("some.where/thing", "v1.0.0").read_text() == "some.where/thing@v1.0.0\n"
     assert (tmp_path / "log").read_text() == "built\n"
+
+
+def test_a_program_of_ours_is_built_once_and_again_when_it_changed(tools: Path, tmp_path: Path) -> None:
+    write(tools / "go", f'echo built >> {tmp_path}/log; while [ "$1" != -o ]; do shift; done; echo ours > "$2"')
+    source = tmp_path / "thing"
+    source.mkdir()
+
+    for version in ("1.24.0", "1.24.0", "1.25.0"):
+        (source / "go.mod").write_text(f"go {version}\n")
+        assert go_built(source).read_text() == "ours\n"
+    assert (tmp_path / "log").read_text() == "built\nbuilt\n"
 
 
 def test_somebody_who_was_faster_is_as_good(tools: Path) -> None:

@@ -14,6 +14,8 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chassis.dead_letters import storable
+from chassis.http.calling import HttpClient
+from chassis.tracing import call_to, carry_trace
 from deployments.application.ports import GridRefused, GridState, GridStatus, GridUnavailable, NameDestroyed
 from deployments.domain.events import GridSpec
 
@@ -42,12 +44,13 @@ class HttpGrid:
     def __init__(
         self, url: str, *, timeout_s: float = TIMEOUT_S, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self._client = httpx.AsyncClient(
+        self._client = HttpClient(
             base_url=url,
             timeout=timeout_s,
             transport=transport,
             # The grid is reached directly: a proxy of the environment has no business between.
             trust_env=False,
+            event_hooks={"request": [carry_trace]},
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
         )
 
@@ -76,7 +79,10 @@ class HttpGrid:
 
     async def _send(self, method: str, name: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:
-            return await self._client.request(method, f"/deployments/{quote(name, safe='')}", json=body)
+            with call_to("grid", method) as call:
+                response = await self._client.request(method, f"/deployments/{quote(name, safe='')}", json=body)
+                call.answered(response.status_code)
+                return response
         except httpx.TimeoutException as error:
             raise GridUnavailable("the grid did not answer in time") from error
         except (httpx.TransportError, httpx.DecodingError) as error:

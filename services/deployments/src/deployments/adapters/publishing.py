@@ -33,6 +33,10 @@ class LogSource:
         recorded = await self._store.read_log(position, limit=limit, within=conn)
         return (recorded[-1].position if recorded else position), [self._record(event) for event in recorded]
 
+    async def last_position(self, conn: Any) -> int:
+        """The end of the log."""
+        return await self._store.last_position(within=conn)
+
     def _record(self, recorded: RecordedEvent) -> OutgoingRecord:
         event: events.DeploymentEvent = self._mapper.to_domain_event(recorded.stored())
         message = translate(event)

@@ -50,11 +50,6 @@ class Views:
             counts = await conn.fetchrow(_OPEN_COUNTS)
         return {"jobs": [dict(row) for row in rows], "open": dict(counts)}
 
-    async def is_reachable(self) -> bool:
-        """Whether the database answers. Raises what it raises when it does not."""
-        async with self._pool.acquire() as conn:
-            return bool(await conn.fetchval("SELECT true"))
-
 
 def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
     def amount(units: int | None) -> str | None:

@@ -14,8 +14,8 @@ from typing import Any
 import asyncpg
 import structlog
 
-from gateway_ingest.application.watching_ports import Change, NotOurTurn, Place
-from gateway_ingest.domain.deposits import Deposit, State, Watched
+from gateway_ingest.application.watching_ports import ChainMoved, Change, NotOurTurn, Place
+from gateway_ingest.domain.deposits import Block, Deposit, State, Watched
 from gateway_ingest.domain.facts import Amount
 
 TURN_S = 120.0
@@ -51,6 +51,19 @@ SELECT match_key, reference, confirmations FROM watched_addresses
 WHERE network = $1 AND caught_up AND match_key = ANY (ARRAY(
     SELECT match_key FROM deposits WHERE network = $1 AND state <> 'confirmed'))
 """
+_AWAITED = """
+SELECT match_key, reference, confirmations FROM watched_addresses WHERE network = $1 AND match_key = ANY($2::text[])
+"""
+_SEEN = """
+SELECT match_key, sum(units) AS units FROM deposits
+WHERE network = $1 AND currency = $2 AND match_key = ANY($3::text[]) AND block_number <= $4
+      AND reference = ANY(ARRAY(
+          SELECT reference FROM watched_addresses WHERE network = $1 AND match_key = ANY($3::text[])))
+GROUP BY match_key
+"""
+# No step is written while this is held: a step begins by moving the row.
+_SCANNED_TO = "SELECT number FROM chain_heads WHERE network = $1 FOR UPDATE"
+_HASH = "SELECT hash FROM chain_blocks WHERE network = $1 AND number = $2"
 _LATECOMERS = """
 SELECT match_key, reference, confirmations, told_at FROM watched_addresses
 WHERE network = $1 AND NOT caught_up AND watch_until > $2
@@ -135,6 +148,15 @@ class PostgresDepositStore:
         """See the port."""
         return await self._deposits("AND tx = ANY($2::text[])", network, list(transactions))
 
+    async def awaited(self, network: str, keys: Collection[str]) -> Mapping[str, Watched]:
+        """See the port."""
+        return {row["match_key"]: _watched(row) for row in await self._pool.fetch(_AWAITED, network, list(keys))}
+
+    async def own_coins_seen(self, network: str, currency: str, keys: Collection[str], upto: int) -> Mapping[str, int]:
+        """See the port."""
+        rows = await self._pool.fetch(_SEEN, network, currency, list(keys), upto)
+        return {row["match_key"]: int(row["units"]) for row in rows}
+
     async def unconfirmed(self, network: str) -> Sequence[Deposit]:
         """See the port."""
         return await self._deposits("AND state = 'unconfirmed' ORDER BY tx, place", network)
@@ -165,6 +187,19 @@ class PostgresDepositStore:
                 await connection.executemany(_PUT, [_row(deposit) for deposit in change.deposits])
             if change.caught_up:
                 await connection.execute(_CAUGHT_UP, change.network, list(change.caught_up))
+
+    async def add(self, network: str, block: Block, was: Sequence[Deposit], now: Sequence[Deposit]) -> None:
+        """See the port."""
+        transactions = sorted({deposit.tx for deposit in now})
+        async with self._pool.acquire() as connection, connection.transaction():
+            scanned_to = await connection.fetchval(_SCANNED_TO, network)
+            known_hash = await connection.fetchval(_HASH, network, block.number)
+            if scanned_to is None or scanned_to < block.number or known_hash not in (None, block.hash):
+                raise ChainMoved(f"{network}: the block is none that was scanned")
+            rows = await connection.fetch(f"{_DEPOSITS} AND tx = ANY($2::text[])", network, transactions)
+            if {_deposit(row) for row in rows} != set(was):
+                raise ChainMoved(f"{network}: what is known of the transaction changed meanwhile")
+            await connection.executemany(_PUT, [_row(deposit) for deposit in now])
 
     async def _move(self, connection: Any, change: Change) -> None:
         last = _last(change)

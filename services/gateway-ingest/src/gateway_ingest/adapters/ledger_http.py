@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from chassis.errors import OperationalError
 from chassis.http import MalformedJson, parse_exact
+from chassis.http.calling import HttpClient
 from contracts.amounts import parse_units
 from gateway_ingest.application.reconciling_ports import Credit
 from gateway_ingest.domain.reconciling import BookedPayment, Window
@@ -31,7 +32,7 @@ class HttpLedger:
     """See application.reconciling_ports.Books. Use it as an async context manager."""
 
     def __init__(self, url: str, token: SecretStr, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(
+        self._client = HttpClient(
             base_url=url,
             headers={"authorization": f"Bearer {token.get_secret_value()}"},
             timeout=TIMEOUT_S,

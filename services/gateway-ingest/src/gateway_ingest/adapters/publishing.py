@@ -46,7 +46,9 @@ def to_record(event: ReceivedEvent, fact: Fact) -> OutgoingRecord:
     """What is published of ``fact``, which ``event`` tells."""
     message = _message(event, fact)
     stream = f"{event.gateway}:{event.event_id}"
-    envelope = message.in_envelope(source=SOURCE, stream=stream, version=1, time=event.received_at)
+    envelope = message.in_envelope(
+        source=SOURCE, stream=stream, version=1, time=event.received_at, traceparent=event.traceparent
+    )
     key = f"{event.gateway}:{_subject(fact)}".encode()
     return OutgoingRecord(message.TOPIC, key, envelope.data, envelope.to_headers())
 
@@ -96,6 +98,7 @@ def _failed(event: ReceivedEvent, fact: Failed) -> Message:
         reference=_reference(fact.reference),
         user_id=fact.user_id,
         is_over=fact.is_over,
+        attempt_id=fact.attempt_id,
     )
 
 

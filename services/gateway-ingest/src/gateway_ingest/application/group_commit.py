@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -71,7 +72,8 @@ class GroupCommit(Generic[Item, Result]):
         written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiter(item, written, self._now_s() + self._wait_max_s))
         if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush(), name="group-commit")
+            # In nobody's context: what it writes belongs to many requests, not to the one that happened to start it.
+            self._flushing = asyncio.create_task(self._flush(), name="group-commit", context=Context())
         return await written
 
     async def _flush(self) -> None:

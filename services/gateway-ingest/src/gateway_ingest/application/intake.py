@@ -15,6 +15,7 @@ import structlog
 
 from chassis.clock import Clock
 from chassis.errors import DomainError
+from chassis.tracing import current_traceparent, span
 from gateway_ingest.application import counting
 from gateway_ingest.application.group_commit import QUEUE_MAX_ITEMS, GroupCommit
 from gateway_ingest.application.ports import (
@@ -66,8 +67,10 @@ class Intake:
 
         Answers what became of the finding. Raises OperationalError: all of it is to come again.
         """
-        received = self._received(gateway, reading, body)
-        outcome = await self._commit.submit(self._store.seal(received))
+        with span("keep webhook", attributes={"gridledger.gateway": gateway}) as keeping:
+            received = self._received(gateway, reading, body)
+            outcome = await self._commit.submit(self._store.seal(received))
+            keeping.note("gridledger.outcome", outcome.value)
         _tell(received, outcome)
         for number, fact in enumerate(reading.besides, start=1):
             beside = replace(reading, event_id=f"{received.event_id}.{number}", finding=fact, besides=())
@@ -101,6 +104,7 @@ class Intake:
             received_at=received_at,
             content_hash=content_hash(reading),
             body=body,
+            traceparent=current_traceparent(),
         )
 
 

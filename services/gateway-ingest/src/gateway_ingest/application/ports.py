@@ -70,7 +70,8 @@ class GatewayPort:
 class ReceivedEvent:
     """A verified event as it is to be kept: where it came from, its raw body, and what we made of it.
 
-    ``fact`` is there exactly when the verdict is PUBLISHED. ``reason`` says why it is not.
+    ``fact`` is there exactly when the verdict is PUBLISHED. ``reason`` says why it is not. ``traceparent`` is the trace
+    in which it came.
     """
 
     gateway: str
@@ -83,6 +84,7 @@ class ReceivedEvent:
     received_at: datetime
     content_hash: bytes
     body: bytes
+    traceparent: str | None = None
 
 
 class UnstorableEvent(Exception):

@@ -6,10 +6,8 @@ tells them before anything else changes. Knows no node and no table; what become
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -17,6 +15,8 @@ from prometheus_client import Counter, Gauge
 from chassis.bus.retry import Backoff, passes
 from chassis.clock import Clock
 from chassis.runtime import StopSignal
+from gateway_ingest.application.deposit_news import DepositNews, Keep
+from gateway_ingest.application.unexplained import Unexplained
 from gateway_ingest.application.watching_ports import (
     Chain,
     ChainMoved,
@@ -28,10 +28,8 @@ from gateway_ingest.application.watching_ports import (
     Scanned,
 )
 from gateway_ingest.domain import deposits as rules
-from gateway_ingest.domain.deposits import Block, Deposit, State, Transfer, Watched
-from gateway_ingest.domain.facts import Reading
+from gateway_ingest.domain.deposits import Block, Deposit, State, Watched
 
-GATEWAY = "crypto"
 SPAN_MAX_BLOCKS = 20
 """Scanned with one request for logs."""
 START_BACK_BLOCKS = 20
@@ -40,12 +38,9 @@ REMEMBERED_MAX_BLOCKS = 20_000
 """So far back a fork's beginning is looked for."""
 
 BEHIND = Gauge("gridledger_chain_behind_blocks", "Blocks not yet scanned", ["network"])
-NEWS = Counter("gridledger_chain_news", "News of deposits", ["network", "state"])
 FORKS = Counter("gridledger_chain_forks", "Forks that took blocks back that were scanned", ["network"])
 
 log = structlog.get_logger(__name__)
-Keep = Callable[[str, Reading, bytes], Awaitable[Any]]
-"""``Intake.keep``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +58,10 @@ class Watcher:
         self._chain = chain
         self._network = chain.network
         self._store = store
-        self._keep = keep
+        self._news = DepositNews(chain.network, store, keep)
         self._clock = clock
         self._pace = pace
+        self._unexplained = Unexplained(chain, store, clock)
 
     async def run(self, stop: StopSignal) -> None:
         """Watch until stopped. Raises SettingsError when the node is none of this network, and bugs."""
@@ -104,7 +100,9 @@ class Watcher:
         place = await self._go_on(place, tip)
         if place.number < tip.number:
             return True
-        await self._look_at_pool(place)
+        watched = await self._store.watched(self._network, self._clock.now())
+        await self._look_at_pool(place, watched)
+        await self._unexplained.look(place, watched)
         return False
 
     async def _stands(self, place: Place, tip: Block) -> bool:
@@ -149,7 +147,7 @@ class Watcher:
             await self._keep_turn()
             end = min(start + self._pace.span_max_blocks - 1, place.number)
             for scanned in await self._chain.scan(start, end, list(late)):
-                found += await self._mined(scanned, late)
+                found += await self._news.mined(scanned, late)
         found = [rules.at_height(deposit, place.number) for deposit in found]
         await self._save(Change(self._network, place, deposits=found, caught_up=list(late)))
 
@@ -170,46 +168,15 @@ class Watcher:
 
     async def _step(self, place: Place, scanned: Scanned, watched: Mapping[str, Watched]) -> Place:
         """One block: what it brought, and what it confirmed."""
-        changed = {deposit.payment_id: deposit for deposit in await self._mined(scanned, watched)}
+        changed = {deposit.payment_id: deposit for deposit in await self._news.mined(scanned, watched)}
         for deposit in await self._store.unconfirmed(self._network):
             changed.setdefault(deposit.payment_id, deposit)
         height = scanned.block.number
         now = [rules.at_height(deposit, height) for deposit in changed.values()]
         return await self._save(Change(self._network, place, blocks=[scanned.block], deposits=now))
 
-    async def _mined(self, scanned: Scanned, watched: Mapping[str, Watched]) -> list[Deposit]:
-        """The deposits of a block: those that were known, and new ones."""
-        known = await self._known(scanned.transfers)
-        found: dict[str, Deposit] = {}
-        for transfer in scanned.transfers:
-            deposit = self._deposit(transfer, scanned.block, watched, known)
-            if deposit.state is not State.CONFIRMED:
-                found[deposit.payment_id] = rules.mined(deposit, scanned.block)
-        return list(found.values())
-
-    def _deposit(
-        self, transfer: Transfer, block: Block, watched: Mapping[str, Watched], known: Mapping[str, Deposit]
-    ) -> Deposit:
-        deposit = known.get(f"{transfer.tx}.{transfer.place}")
-        if deposit is not None and not rules.is_same_payment(deposit, transfer):
-            transfer = replace(transfer, place=f"{transfer.place}-{block.hash[-12:]}")
-            deposit = known.get(f"{transfer.tx}.{transfer.place}")
-        if deposit is None:
-            return rules.seen(self._network, transfer, watched[transfer.key])
-        if deposit.fork is None and deposit.state is not State.CONFIRMED:
-            return replace(deposit, amount=transfer.amount)
-        return deposit
-
-    async def _known(self, transfers: Sequence[Transfer]) -> Mapping[str, Deposit]:
-        transactions = {transfer.tx for transfer in transfers}
-        if not transactions:
-            return {}
-        found = await self._store.deposits_of(self._network, transactions)
-        return {f"{deposit.tx}.{deposit.place}": deposit for deposit in found}
-
-    async def _look_at_pool(self, place: Place) -> None:
+    async def _look_at_pool(self, place: Place, watched: Mapping[str, Watched]) -> None:
         """What waits to be mined is shown to people, and moves no money."""
-        watched = await self._store.watched(self._network, self._clock.now())
         waiting = [one for one in await self._store.unconfirmed(self._network) if one.block_number is None]
         if not watched and not waiting:
             return
@@ -226,7 +193,7 @@ class Watcher:
             await self._save(Change(self._network, place, deposits=changed))
 
     async def _arrived(self, pool: Pool, watched: Mapping[str, Watched]) -> list[Deposit]:
-        known = await self._known(pool.transfers)
+        known = await self._news.known(pool.transfers)
         arrived = []
         for transfer in pool.transfers:
             deposit = known.get(f"{transfer.tx}.{transfer.place}")
@@ -240,7 +207,7 @@ class Watcher:
     async def _save(self, change: Change) -> Place:
         """Write the step, and tell what it brought; answers where the network stands then."""
         await self._store.save(change)
-        await self._tell([deposit for deposit in change.deposits if deposit.untold])
+        await self._news.tell([deposit for deposit in change.deposits if deposit.untold])
         if change.back_to is not None:
             return change.back_to
         if change.blocks:
@@ -253,31 +220,4 @@ class Watcher:
             raise NotOurTurn(f"{self._network} is watched by another process")
 
     async def _tell_untold(self) -> None:
-        await self._tell(await self._store.untold(self._network))
-
-    async def _tell(self, changed: Sequence[Deposit]) -> None:
-        if not changed:
-            return
-        for deposit in changed:
-            await self._keep(GATEWAY, rules.news_of(deposit), _as_json(deposit))
-            NEWS.labels(self._network, deposit.state.value).inc()
-        await self._store.mark_told(changed)
-
-
-def _as_json(deposit: Deposit) -> bytes:
-    """What is kept as the raw event: all of it is public on the chain."""
-    fields = {
-        "network": deposit.network,
-        "tx": deposit.tx,
-        "place": deposit.place,
-        "to": deposit.key,
-        "units": str(deposit.amount.units),
-        "asset": deposit.amount.asset,
-        "reference": deposit.reference,
-        "state": deposit.state.value,
-        "block": deposit.block_hash,
-        "confirmations": max(0, deposit.told_confirmations),
-        "required": deposit.required,
-        "refund": deposit.fork,
-    }
-    return json.dumps(fields).encode()
+        await self._news.tell(await self._store.untold(self._network))

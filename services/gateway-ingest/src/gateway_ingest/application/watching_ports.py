@@ -35,6 +35,17 @@ class Pool:
     transfers: Sequence[Transfer]
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One transaction with all that it moves to anybody; ``block`` is None while it waits to be mined. Unless it
+    ``is_all``, coins that contracts sent from within are missing: the node cannot trace them."""
+
+    block: Block | None
+    transfers: Sequence[Transfer] = ()
+    has_failed: bool = False
+    is_all: bool = True
+
+
 class Chain(Protocol):
     """A node of one network. Every call raises OperationalError when it is away, refuses or contradicts itself."""
 
@@ -61,6 +72,15 @@ class Chain(Protocol):
 
     async def pool(self, keys: Collection[str]) -> Pool | None:
         """What waits to be mined; None where a network's pool is not looked at."""
+        ...
+
+    async def transaction(self, tx: str, in_block: int | None = None) -> Looked | None:
+        """The transaction of that hash, None when the node knows none; ``in_block`` says where to look for it, if the
+        node keeps no index of transactions."""
+        ...
+
+    async def balance(self, key: str, number: int) -> int | None:
+        """How many units of the network's own coin ``key`` held after that block; None where the node cannot tell."""
         ...
 
     async def close(self) -> None:
@@ -113,6 +133,14 @@ class DepositStore(Protocol):
         """Whatever is known of these transactions."""
         ...
 
+    async def awaited(self, network: str, keys: Collection[str]) -> Mapping[str, Watched]:
+        """Those of ``keys`` that were ever places for payments of ours, watched or not any more."""
+        ...
+
+    async def own_coins_seen(self, network: str, currency: str, keys: Collection[str], upto: int) -> Mapping[str, int]:
+        """How many units of ``currency`` came to each of ``keys`` in blocks up to that number."""
+        ...
+
     async def unconfirmed(self, network: str) -> Sequence[Deposit]:
         """Those that are not believed yet, in a block or not."""
         ...
@@ -135,4 +163,9 @@ class DepositStore(Protocol):
 
     async def save(self, change: Change) -> None:
         """Write the step. Raises NotOurTurn."""
+        ...
+
+    async def add(self, network: str, block: Block, was: Sequence[Deposit], now: Sequence[Deposit]) -> None:
+        """Write deposits of one transaction of ``block``, which this process does not watch, while no step is written.
+        Raises ChainMoved unless the block is scanned and still stands, and they are as they were in ``was``."""
         ...

@@ -18,9 +18,11 @@ from chassis.bus.retry import Backoff
 from chassis.clock import Clock, SystemClock
 from chassis.errors import OperationalError
 from chassis.outbox import OutboxSource
-from chassis.postgres import open_pool
+from chassis.postgres import is_reachable
 from chassis.relay import Relay
+from chassis.relay_backlog import backlog_shown
 from chassis.runtime import StopSignal
+from chassis.starting import service_pool
 from contracts.topics import PARTITIONS
 from gateway_ingest.adapters.encryption import RawEventCipher
 from gateway_ingest.adapters.kept_events import KeptEvents
@@ -35,7 +37,6 @@ from gateway_ingest.settings import IngestSettings
 
 MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
 POOL_MAX_CONNECTIONS = 12
-READINESS_TIMEOUT_S = 1.5
 
 log = structlog.get_logger(__name__)
 
@@ -55,12 +56,12 @@ class Service:
 
     async def ready(self) -> Mapping[str, bool]:
         """Fit for traffic: the database answers. The bus need not: what it misses waits in the outbox."""
-        async with asyncio.timeout(READINESS_TIMEOUT_S):
-            return {"database": await self.pool.fetchval("SELECT true")}
+        return {"database": await is_reachable(self.pool)}
 
     async def relay(self, stop: StopSignal) -> None:
         """Publish the outbox until stopped; a bus that is away is tried again."""
-        await self.on_bus(self._publish, stop)
+        async with backlog_shown(self.pool, OutboxSource()):
+            await self.on_bus(self._publish, stop)
 
     async def on_bus(self, work: Callable[[Bus, StopSignal], Awaitable[bool]], stop: StopSignal) -> None:
         """Do ``work`` on a bus until stopped, trying again; it answers whether the bus could be used."""
@@ -97,14 +98,9 @@ class Service:
 
 @asynccontextmanager
 async def build(settings: IngestSettings, *, clock: Clock | None = None) -> AsyncIterator[Service]:
-    """The service, its connections closed in the end. It starts although the database is away."""
+    """The service, its connections closed in the end; also while the database is away. Raises SettingsError."""
     cipher = RawEventCipher.parse(settings.raw_event_key.get_secret_value())
-    pool = await open_pool(
-        settings.database_url.get_secret_value(),
-        min_size=0,
-        max_size=POOL_MAX_CONNECTIONS,
-        application_name=settings.service,
-    )
+    pool = await service_pool(settings, max_size=POOL_MAX_CONNECTIONS)
     committed = asyncio.Event()
     clock = clock or SystemClock()
     intake = Intake(PostgresEventStore(pool, cipher, on_kept=committed.set), clock)

@@ -22,6 +22,11 @@ STRIPE_TIMEOUT_S = 30.0
 """Nobody waits, and a page of a hundred payments with their charges takes Stripe seconds."""
 SIMULATED_STRIPE_KEY = "sk_test_simulated"
 
+
+class NotSetUp(SettingsError):
+    """The gateway's keys are not set."""
+
+
 Open = Callable[[IngestSettings, AsyncExitStack], GatewayList]
 
 
@@ -41,7 +46,7 @@ def _stripe(settings: IngestSettings, stack: AsyncExitStack) -> GatewayList:
     """By its key; in demo mode also without one, by a simulator behind STRIPE_API_BASE."""
     key, base = settings.stripe_secret_key, settings.stripe_api_base
     if key is None and (base is None or not settings.demo_payment):
-        raise SettingsError("STRIPE_SECRET_KEY is not set: Stripe is asked by it")
+        raise NotSetUp("STRIPE_SECRET_KEY is not set: Stripe is asked by it")
     access = StripeAccess(
         SIMULATED_STRIPE_KEY if key is None else key.get_secret_value(),
         STRIPE_TIMEOUT_S,
@@ -56,7 +61,7 @@ def _stripe(settings: IngestSettings, stack: AsyncExitStack) -> GatewayList:
 def _clickpesa(settings: IngestSettings, _stack: AsyncExitStack) -> GatewayList:
     api = clickpesa_api(settings)
     if api is None:
-        raise SettingsError("CLICKPESA_CLIENT_ID and CLICKPESA_API_SECRET are not set: ClickPesa is asked by them")
+        raise NotSetUp("CLICKPESA_CLIENT_ID and CLICKPESA_API_SECRET are not set: ClickPesa is asked by them")
     return clickpesa_list.ClickPesaList(api, clickpesa.Asking(api, SystemClock(), settings.clickpesa_spread_bp))
 
 

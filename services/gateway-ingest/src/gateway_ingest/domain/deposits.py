@@ -165,6 +165,11 @@ def is_same_payment(deposit: Deposit, transfer: Transfer) -> bool:
     return deposit.fork is None or (deposit.amount, deposit.key) == (transfer.amount, transfer.key)
 
 
+def place_within(key: str) -> str:
+    """The place of all that contracts send to ``key`` while one transaction runs."""
+    return f"within-{key}"
+
+
 def news_of(deposit: Deposit) -> Reading:
     """What is to be told of it now. Repeats word by word until the deposit changes."""
     finding = _finding(deposit)

@@ -56,7 +56,8 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An attempt to pay failed; another may still succeed, unless the payment ``is_over``."""
+    """An attempt to pay failed; another may still succeed, unless the payment ``is_over``. ``attempt_id`` tells it from
+    the payment's others."""
 
     payment_id: str
     reason_code: str
@@ -64,6 +65,7 @@ class Failed:
     reference: str | None = None
     user_id: str | None = None
     is_over: bool = False
+    attempt_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

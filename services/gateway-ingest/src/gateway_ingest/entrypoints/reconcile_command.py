@@ -1,7 +1,7 @@
 """``python -m gateway_ingest reconcile``: a gateway's own list against the ledger, for an operator or a schedule.
 
 Exit codes: 0 nothing is left to look at, 1 something is, 2 asked for wrongly, or something was away: then nothing is
-known, and one line on standard error says why.
+known, and one line on standard error says why. ``--if-set-up`` makes it 0 where the gateway has no keys.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chassis.errors import OperationalError
 from chassis.logging import configure_logging
 from chassis.settings import SettingsError, load
 from gateway_ingest.application.reconciling import Report
-from gateway_ingest.bootstrap.reconciling import LISTING, reconciliation
+from gateway_ingest.bootstrap.reconciling import LISTING, NotSetUp, reconciliation
 from gateway_ingest.domain.reconciling import Window
 from gateway_ingest.entrypoints.reconcile_report import print_table, write_csv, write_json
 from gateway_ingest.settings import IngestSettings
@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repair", action="store_true", help="tell the books what came or went back without their news"
     )
+    parser.add_argument(
+        "--if-set-up", action="store_true", help="end well where the gateway's keys are not set: for a schedule"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the table")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the findings there, too")
 
@@ -56,6 +59,9 @@ async def run(arguments: argparse.Namespace) -> int:
         configure_logging(settings.service, settings.log_format, stream=sys.stderr)
         report = await reconcile(settings, arguments, SystemClock().now())
     except (NotUsable, SettingsError, OperationalError, OSError) as error:
+        if isinstance(error, NotSetUp) and arguments.if_set_up:
+            print(f"nothing to compare: {error}", file=sys.stderr)
+            return NOTHING_LEFT
         print(f"error: {error}", file=sys.stderr)
         return UNKNOWN
     return SOMETHING_LEFT if any(finding.is_open for finding in report.findings) else NOTHING_LEFT

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 
 from chassis import dead_letters, inbox, waiting
-from chassis.bus.port import TopicPartition
+from chassis.bus.port import Record, TopicPartition
 from chassis.errors import OperationalError, PoisonMessage
 from chassis.postgres import is_data_error, is_transient
 from eventstore.chaining import rows_of
@@ -89,9 +89,9 @@ class PostgresBooksTransaction:
         self._heads: dict[str, StreamHead] = {}
 
     async def advance_offsets(
-        self, epochs: Mapping[TopicPartition, int], next_offsets: Mapping[TopicPartition, int]
+        self, epochs: Mapping[TopicPartition, int], last_records: Mapping[TopicPartition, Record]
     ) -> set[TopicPartition]:
-        return await inbox.advance_offsets(self._conn, GROUP, epochs, next_offsets)
+        return await inbox.advance_offsets(self._conn, GROUP, epochs, last_records)
 
     async def claim_messages(self, message_ids: Collection[str]) -> set[str]:
         return await inbox.claim_messages(self._conn, GROUP, message_ids)

@@ -53,6 +53,10 @@ class LogSource:
         ]
         return (recorded[-1].position if recorded else position), records
 
+    async def last_position(self, conn: Any) -> int:
+        """The end of the log."""
+        return await self._store.last_position(within=conn)
+
 
 class Publisher:
     """Translates events of a ledger whose credit is ``asset``."""

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from chassis.bus.port import TopicPartition
+from chassis.bus.port import Record, TopicPartition
 from chassis.errors import PoisonMessage
 from ledger.application.work import Answer, Delivery
 from ledger.domain.events import LedgerEvent
@@ -45,7 +45,7 @@ class BooksTransaction(Protocol):
     """One database transaction. Locks are taken in id order: payments, charges, wallets, then the append lane."""
 
     async def advance_offsets(
-        self, epochs: Mapping[TopicPartition, int], next_offsets: Mapping[TopicPartition, int]
+        self, epochs: Mapping[TopicPartition, int], last_records: Mapping[TopicPartition, Record]
     ) -> set[TopicPartition]: ...
 
     async def claim_messages(self, message_ids: Collection[str]) -> set[str]: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
-from chassis.bus.port import TopicPartition
+from chassis.bus.port import Record, TopicPartition
 from chassis.errors import PoisonMessage
 from ledger.application.changed import written_batch
 from ledger.application.naming import Named, known_payments, named_by, wallets_named
@@ -79,12 +79,12 @@ class Settlement:
 
     async def _advance(self, deliveries: Sequence[Delivery]) -> set[TopicPartition]:
         epochs: dict[TopicPartition, int] = {}
-        next_offsets: dict[TopicPartition, int] = {}
+        last_records: dict[TopicPartition, Record] = {}
         for delivery in deliveries:
             if delivery.epoch is not None:
                 epochs[delivery.partition] = delivery.epoch
-                next_offsets[delivery.partition] = delivery.record.offset + 1
-        return await self._tx.advance_offsets(epochs, next_offsets) if epochs else set()
+                last_records[delivery.partition] = delivery.record
+        return await self._tx.advance_offsets(epochs, last_records) if epochs else set()
 
     async def _claim_messages(self, works: Sequence[Work]) -> list[Work]:
         ids = {

@@ -14,10 +14,6 @@ from typing import NamedTuple
 from ledger.domain.commands import Worth
 from ledger.domain.payment_states import Quote
 
-QUOTED_TIMES_MAX = 2
-"""How many times its price a quote's own rate is good for, where the asset has no other: a small quote would else be an
-option on any amount, taken up when the market has fallen."""
-
 
 @dataclass(frozen=True, slots=True)
 class CreditTerms:
@@ -53,17 +49,15 @@ def credits_given(
 ) -> Given | None:
     """What a payment of ``received`` buys under ``quote``, if there is one that can be honoured.
 
-    A quote is filled by all that comes for it in time; without one, or too late, money buys at the base rate, and where
-    its asset has none, by its ``worth``: so does a piece that is far more than the quote is about. None where nothing
-    of that covers the asset.
+    A quote is filled by all that comes for it in time, up to its price; without one, or too late, and with what is
+    beyond the price, money buys at the base rate, and where its asset has none, by its ``worth``. None where nothing of
+    that covers the asset.
     """
     if quote is None or quote.asset != asset:
         return _without_quote(terms, asset, received, worth, "base_rate")
     if paid_at > quote.expires_at:
         return _without_quote(terms, asset, received, worth, "expired")
-    if asset not in terms.rates and quote.received + received > QUOTED_TIMES_MAX * quote.price:
-        return _without_quote(terms, asset, received, worth, "base_rate")
-    return _filling(terms, quote, received)
+    return _filling(terms, quote, received, worth)
 
 
 def _without_quote(terms: CreditTerms, asset: str, received: int, worth: Worth | None, rule: str) -> Given | None:
@@ -74,21 +68,45 @@ def _without_quote(terms: CreditTerms, asset: str, received: int, worth: Worth |
     return None if bought is None else Given(bought, 0, "worth")
 
 
-def _filling(terms: CreditTerms, quote: Quote, received: int) -> Given:
+def _filling(terms: CreditTerms, quote: Quote, received: int, worth: Worth | None) -> Given | None:
     """What ``received`` more brings of a quote: always the whole for the sum so far, less what was given before."""
-    rated = quote.asset in terms.rates
-    rate = terms.rates[quote.asset] if rated else Fraction(quote.credits, quote.price)
     total = quote.received + received
     if total < quote.price and not quote.used:
+        rate = terms.rates.get(quote.asset, _own_rate(quote))
         return Given(max(0, _at(rate, total) - quote.given), 0, "underpaid")
-    beyond = max(0, quote.received - quote.price)
-    surplus = beyond + received if quote.used else total - quote.price
-    above = _at(rate, surplus) - _at(rate, beyond)
+    above = _above(terms, quote, received, worth)
+    if above is None:
+        return None
     if quote.used:
-        return Given(above, 0, "base_rate" if rated else "overpaid")
+        return Given(above, 0, "base_rate" if quote.asset in terms.rates else "worth")
     rest = max(0, quote.credits - quote.given)
     rule = "topped_up" if total == quote.price else "overpaid"
     return Given(rest + quote.bonus + above, quote.bonus, "quote" if received == quote.price else rule)
+
+
+def _above(terms: CreditTerms, quote: Quote, received: int, worth: Worth | None) -> int | None:
+    """Credits for what of ``received`` is beyond the price, never at the quote's own rate: that would make of any small
+    quote an option on any amount, taken up when the market has fallen. None where nobody knows what it is worth."""
+    beyond = max(0, quote.received - quote.price)
+    surplus = received if quote.used else quote.received + received - quote.price
+    rate = terms.rates.get(quote.asset)
+    if rate is not None:
+        return _at(rate, beyond + surplus) - _at(rate, beyond)
+    if not quote.used and _is_dust(quote, surplus):
+        return 0
+    worth_rate = None if worth is None else terms.rates.get(worth.asset)
+    if worth is None or worth_rate is None:
+        return None
+    return _at(worth_rate * Fraction(surplus, received), worth.units)
+
+
+def _is_dust(quote: Quote, surplus: int) -> bool:
+    """Nothing, or what wallets round up: less than a credit's smallest unit need not wait for its worth."""
+    return surplus == 0 or (quote.credits > 0 and _at(_own_rate(quote), surplus) == 0)
+
+
+def _own_rate(quote: Quote) -> Fraction:
+    return Fraction(quote.credits, quote.price)
 
 
 def _at(rate: Fraction, units: int) -> int:

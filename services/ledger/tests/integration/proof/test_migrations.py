@@ -35,7 +35,8 @@ ALTER TABLE payments DROP COLUMN told_total, DROP COLUMN failed_total, DROP COLU
     DROP COLUMN worth, DROP COLUMN worth_asset;
 ALTER TABLE quotes DROP COLUMN received, DROP COLUMN given;
 DROP TABLE disputes;
-DELETE FROM schema_migrations WHERE version = 2;
+ALTER TABLE consumer_offsets DROP COLUMN last_record;
+DELETE FROM schema_migrations WHERE version >= 2;
 """
 
 
@@ -81,7 +82,7 @@ async def test_what_is_told_of_ways_back_and_pieces_comes_from_the_log(make_data
     before = await owner.fetch("SELECT payment_reference, received, given FROM quotes ORDER BY 1")
     assert [tuple(row) for row in before] == [("BEGUN", 1000, 1000), ("FILLED", 3570, 3570), ("LATER", 0, 0)]
     await owner.execute(BEFORE_WAYS_BACK)
-    assert await migrate(database.owner_dsn, MIGRATIONS) == ["0002_ways_back"]
+    assert await migrate(database.owner_dsn, MIGRATIONS) == ["0002_ways_back", "0003_whose_log_it_was"]
     assert [difference async for difference in proof.rebuilt(owner, lambda _: None)] == []
     assert await owner.fetch("SELECT payment_reference, received, given FROM quotes ORDER BY 1") == before
     await owner.close()

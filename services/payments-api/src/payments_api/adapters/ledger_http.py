@@ -16,6 +16,8 @@ from pydantic import SecretStr
 
 from chassis.errors import InvalidField
 from chassis.http import MalformedJson, parse_exact
+from chassis.http.calling import HttpClient
+from chassis.tracing import call_to, carry_trace
 from contracts.amounts import format_units, parse_units
 from contracts.messages import TransactionRow
 from payments_api.adapters.catalogue import PRICE_ASSET
@@ -51,13 +53,14 @@ class HttpLedger:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._asset = asset
-        self._client = httpx.AsyncClient(
+        self._client = HttpClient(
             base_url=url,
             headers={"authorization": f"Bearer {token.get_secret_value()}"},
             timeout=timeout_s,
             transport=transport,
             # The ledger is reached directly: a proxy of the environment has no business between.
             trust_env=False,
+            event_hooks={"request": [carry_trace]},
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
         )
 
@@ -159,7 +162,10 @@ class HttpLedger:
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            return await self._client.request(method, path, **options)
+            with call_to("ledger", method) as call:
+                response = await self._client.request(method, path, **options)
+                call.answered(response.status_code)
+                return response
         except httpx.TimeoutException as error:
             raise LedgerAway("the ledger did not answer in time") from error
         except (httpx.TransportError, httpx.DecodingError) as error:

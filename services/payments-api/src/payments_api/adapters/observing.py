@@ -10,6 +10,8 @@ import httpx
 from pydantic import SecretStr
 
 from chassis.errors import OperationalError
+from chassis.http.calling import HttpClient
+from chassis.tracing import call_to, carry_trace
 from payments_api.application.gateways import Observation
 
 TIMEOUT_S = 5.0
@@ -20,12 +22,13 @@ class HttpObserving:
     """See application.gateways.Observing. Use it as an async context manager."""
 
     def __init__(self, url: str, token: SecretStr, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._client = httpx.AsyncClient(
+        self._client = HttpClient(
             base_url=url,
             headers={"authorization": f"Bearer {token.get_secret_value()}"},
             timeout=TIMEOUT_S,
             transport=transport,
             trust_env=False,
+            event_hooks={"request": [carry_trace]},
         )
 
     async def __aenter__(self) -> HttpObserving:
@@ -43,7 +46,9 @@ class HttpObserving:
 
     async def _send(self, observations: Sequence[Any]) -> None:
         try:
-            answer = await self._client.post("/v1/observations", json={"observations": observations})
+            with call_to("gateway-ingest", "POST") as call:
+                answer = await self._client.post("/v1/observations", json={"observations": observations})
+                call.answered(answer.status_code)
         except httpx.HTTPError as error:
             raise OperationalError(f"gateway-ingest: {type(error).__name__}") from error
         if not answer.is_success:

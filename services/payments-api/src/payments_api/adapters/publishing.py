@@ -44,6 +44,10 @@ class LogSource:
         ]
         return (recorded[-1].position if recorded else position), records
 
+    async def last_position(self, conn: Any) -> int:
+        """The end of the log."""
+        return await self._store.last_position(within=conn)
+
     async def _metadata(self, conn: Any, read: Sequence[events.PaymentEvent]) -> Mapping[str, dict[str, str]]:
         """What requests gave along, by payment; emptied ones are empty."""
         begun = [payment_of(event.originator_id) for event in read if isinstance(event, events.PaymentInitiated)]

@@ -12,6 +12,7 @@ import asyncpg
 
 from payments_api.adapters import idempotency, live_events
 from payments_api.application import presenting
+from payments_api.application.notifying import Notifying
 from payments_api.application.ports import (
     Charged,
     ChargeOutcome,
@@ -35,7 +36,7 @@ _SETTLE = """
 UPDATE purchases SET state = $2, required = $3, available = $4, wallet_version = $5, settled_at = clock_timestamp()
 WHERE deployment_id = $1 AND state = 'requested' RETURNING *
 """
-_IS_BY_CARD = "SELECT true FROM card_purchases WHERE deployment_id = $1"
+_PAID_BY_CARD = "SELECT payment_id FROM card_purchases WHERE deployment_id = $1"
 _HIDE = "DELETE FROM deployments WHERE id = $1"
 # Locked, so that nobody tells of a later state before this one is told.
 _DEPLOYMENT = "SELECT * FROM deployments WHERE id = $1 FOR UPDATE"
@@ -50,10 +51,11 @@ WHERE deployment_id IN (
 
 
 class PostgresPurchaseDesk:
-    """See application.ports.PurchaseDesk."""
+    """See application.ports.PurchaseDesk. ``notifying`` mails what nobody waits for an answer to."""
 
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], notifying: Notifying | None = None) -> None:
         self._pool = pool
+        self._notifying = notifying
 
     async def open(
         self, deployment_id: str, user_id: str, service: Service, key: IdempotencyKey | None, *, resume_after_s: float
@@ -71,10 +73,7 @@ class PostgresPurchaseDesk:
             if row is None:
                 return _purchase(await conn.fetchrow(_READ, deployment_id))
             if isinstance(outcome, NoCover):
-                await conn.execute(_HIDE, deployment_id)
-                # Who asked just now has the refusal as an answer; who paid by card a while ago waits for news.
-                if await conn.fetchval(_IS_BY_CARD, deployment_id):
-                    await live_events.append(conn, row["user_id"], "purchase_refused", presenting.refused_purchase(row))
+                await self._refuse(conn, row)
             else:
                 await self._tell(conn, row)
         return _purchase(row)
@@ -82,6 +81,17 @@ class PostgresPurchaseDesk:
     async def take_due(self, limit: int, *, pause_s: float, pause_max_s: float) -> Sequence[Purchase]:
         rows = await self._pool.fetch(_DUE, limit, float(pause_s), float(pause_max_s))
         return [_purchase(row) for row in rows]
+
+    async def _refuse(self, conn: Any, purchase: Mapping[str, Any]) -> None:
+        """Who asked just now has the refusal as an answer; who paid by card a while ago waits for news."""
+        await conn.execute(_HIDE, purchase["deployment_id"])
+        payment_id = await conn.fetchval(_PAID_BY_CARD, purchase["deployment_id"])
+        if payment_id is None:
+            return
+        if self._notifying is not None:
+            await self._notifying.on_purchase_refused(conn, payment_id, _purchase(purchase))
+        told = presenting.refused_purchase(purchase)
+        await live_events.append(conn, purchase["user_id"], "purchase_refused", told)
 
     async def _tell(self, conn: Any, purchase: Mapping[str, Any]) -> None:
         deployment = await conn.fetchrow(_DEPLOYMENT, purchase["deployment_id"])

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import httpx
 
 from chassis.errors import OperationalError
+from chassis.http.calling import HttpClient
+from chassis.tracing import call_to, carry_trace
 
 TIMEOUT_S = 8.0
 CONNECTIONS_MAX = 100
@@ -54,10 +56,11 @@ class WebhookForwarding:
         self, url: str, *, timeout_s: float = TIMEOUT_S, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._url = httpx.URL(url)
-        self._client = httpx.AsyncClient(
+        self._client = HttpClient(
             timeout=timeout_s,
             transport=transport,
             trust_env=False,
+            event_hooks={"request": [carry_trace]},
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
         )
 
@@ -78,11 +81,13 @@ class WebhookForwarding:
             "POST", target, headers=_kept(headers, _OF_THE_CONNECTION), content=body, extensions={"timeout": timeout}
         )
         try:
-            response = await self._client.send(request, stream=True)
-            try:
-                content = await _raw(response)
-            finally:
-                await response.aclose()
+            with call_to("gateway-ingest", "POST") as call:
+                response = await self._client.send(request, stream=True)
+                call.answered(response.status_code)
+                try:
+                    content = await _raw(response)
+                finally:
+                    await response.aclose()
         except httpx.HTTPError as error:
             raise OperationalError(f"gateway-ingest cannot be reached: {type(error).__name__}") from error
         return Answer(response.status_code, _kept(response.headers.raw, _OF_THE_ANSWER), content)

@@ -1,7 +1,8 @@
 """Transfers that arrived at our bank: confirmed by an operator or from a statement, or a payment rejected.
 
 A receipt is stored before gateway-ingest is told, and told until it was. Its id is made of the bank's own reference of
-the transfer: confirming it twice changes nothing, and each transfer counts for one payment only. Credits nobody itself.
+the transfer: confirming it twice changes nothing, and each transfer counts for one payment only. What the bank gave a
+reference for once more is told apart by ``bank_sameness``. Credits nobody itself.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class NotABankTransfer(Conflict):
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """``units`` smallest units of ``asset`` arrived for a payment. ``is_another``: the operator says that it is not
-    the transfer that looks like it."""
+    the transfer that looks like it. ``entry_id`` and ``booked_on`` are of the statement's line that says so, if one
+    does."""
 
     payment_id: str
     asset: str
@@ -53,6 +55,8 @@ class Arrival:
     bank_reference: str
     value_date: date | None = None
     is_another: bool = False
+    entry_id: str | None = None
+    booked_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class ReceiptDesk(Protocol):
 
     async def keep(self, receipt_id: str, arrival: Arrival) -> Receipt:
         """Store it, committed when this returns; the one kept before when it says the same. Statement entries of that
-        transfer count as accepted with it.
+        transfer count as accepted with it. ``receipt_id`` is its id, unless another transfer had the bank's reference.
 
         Raises NotFound, NotABankTransfer, and Conflict: ``bank_reference_used`` (it says something else),
         ``statement_says_otherwise``, ``looks_confirmed_already``.

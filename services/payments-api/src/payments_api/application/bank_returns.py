@@ -22,7 +22,7 @@ log = structlog.get_logger("bank_returns")
 @dataclass(frozen=True, slots=True)
 class SentBack:
     """``units`` smallest units of ``asset`` went back. ``returned_reference`` is the bank's reference of the transfer
-    that had come; None where only one came for the payment."""
+    that had come, or the gateway's id of it; None where only one came for the payment."""
 
     payment_id: str
     asset: str

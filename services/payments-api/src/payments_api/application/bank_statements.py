@@ -56,7 +56,8 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line that is kept. ``bank_reference`` is made by us where the bank gave none."""
+    """A line that is kept. ``bank_reference`` is made by us where the bank gave none; ``receipt_id`` is what that
+    makes, whichever receipt settles the line."""
 
     id: str
     receipt_id: str
@@ -93,7 +94,7 @@ class EntryDesk(Protocol):
 
     async def keep(self, entries: Sequence[Entry]) -> int:
         """Keep those that are not known, all or none; answers how many were new. A line whose transfer was confirmed
-        before counts as accepted."""
+        before, by its reference and near its day, counts as accepted."""
         ...
 
     async def read(self, entry_ids: Sequence[str]) -> Sequence[Entry]:
@@ -156,6 +157,8 @@ class BankStatements:
                 bank_reference=entry.bank_reference,
                 value_date=entry.value_date or entry.booked_on,
                 is_another=is_another,
+                entry_id=entry.id,
+                booked_on=entry.booked_on,
             )
         )
 

@@ -26,10 +26,10 @@ class Expiring:
         self._clock = clock
         self._grace = timedelta(seconds=grace_s)
 
-    async def expire(self, payment_id: str) -> None:
-        """Let the payment expire if its time is over."""
+    async def expire(self, payment_id: str, *, is_given_up: bool = False) -> None:
+        """Let the payment expire if its time is over: one that somebody is paying only if that ``is_given_up``."""
         async with self._pool.acquire() as conn, conn.transaction():
             state = await self._payments.load(conn, payment_id)
             assert state.quote is not None, "a payment that was begun has a quote"
             if self._clock.now() >= state.quote.expires_at + self._grace:
-                await self._payments.save(conn, state, [Expire()])
+                await self._payments.save(conn, state, [Expire(is_given_up)])

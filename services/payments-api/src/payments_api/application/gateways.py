@@ -35,6 +35,12 @@ class GatewayRefused(DomainError):
     status = 402
 
 
+class ReferenceTaken(GatewayRefused):
+    """Something was begun under this reference before, and the gateway does not say what: nobody was shown it."""
+
+    status = 409
+
+
 class CannotRefund(DomainError):
     """This gateway takes no refunds through us: whoever refunds there tells us afterwards."""
 
@@ -160,7 +166,8 @@ class Gateway(Protocol):
         ...
 
     async def initiate(self, request: PayRequest, quote: Quote) -> Opened:
-        """Make it payable. The same request once more comes to the same. Raises GatewayAway, GatewayRefused."""
+        """Make it payable. The same request once more comes to the same, or to ReferenceTaken where a gateway takes a
+        reference only once. Raises GatewayAway, GatewayRefused."""
         ...
 
     async def status(self, payment: AskedPayment) -> Sequence[Observation]:
@@ -170,6 +177,14 @@ class Gateway(Protocol):
     async def refund(self, refund: RefundRequest) -> RefundStarted:
         """Send money back, once per ``refund_id``. Raises GatewayAway, GatewayRefused, CannotRefund."""
         ...
+
+
+@runtime_checkable
+class KeepsFees(Protocol):
+    """A gateway that keeps a fee of each payment and tells it in ``status``, at times long after the money: for up to
+    ``fees_awaited_s`` seconds it is worth asking."""
+
+    fees_awaited_s: float
 
 
 @runtime_checkable

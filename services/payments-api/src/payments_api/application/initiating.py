@@ -31,7 +31,7 @@ _IDS_BY_KEY = UUID("6f1d2b8e-6d5c-4f0e-9c39-7a7f5b1f6a10")
 @dataclass(frozen=True, slots=True)
 class Promised:
     """What was promised earlier for the same price, in smallest units of credit: it holds whatever the catalogue says
-    now, for ``lifetime_s`` seconds whatever the gateway would give; None: for as long as the gateway gives."""
+    now, for ``lifetime_s`` seconds, or as long as the gateway gives where that is longer; None: as long as that."""
 
     credits: int
     bonus: int
@@ -39,8 +39,7 @@ class Promised:
 
     def instead_of(self, quote: Quote, now: datetime) -> Quote:
         """``quote`` with what was promised."""
-        own, given = quote.expires_at, self.lifetime_s
-        expires_at = own if given is None else now + timedelta(seconds=given)
+        expires_at = max(quote.expires_at, now + timedelta(seconds=self.lifetime_s or 0))
         return replace(quote, credits=self.credits, bonus=self.bonus, expires_at=expires_at)
 
 

@@ -1,4 +1,4 @@
-"""Coins that came when their price no longer held: what they are worth is asked for, and told.
+"""Coins that came when their price no longer held, or beyond it: what they are worth is asked for, and told.
 
 The ledger books such coins, but knows no rate of theirs, so they wait unallocated. Their worth goes the way of all
 news, as an observation about the same payment, and the ledger credits them by it, once. Credits nobody itself.

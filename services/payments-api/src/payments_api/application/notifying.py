@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from contracts.amounts import Asset, format_units
-from payments_api.application.ports import payment_of
+from payments_api.application.ports import Purchase, payment_of
 from payments_api.application.receipts import GATEWAY_NAMES, Receipts
 from payments_api.domain.deciding import ReportCredited
 from payments_api.domain.payment import Payment
 
-Kind = Literal["failed", "credited", "renewal"]
+Kind = Literal["failed", "credited", "renewal", "purchase_refused"]
 
 
 class MailOutbox(Protocol):
@@ -82,6 +82,19 @@ class Notifying:
         }
         payment_id = payment_of(payment.stream)
         await self._outbox.write(conn, "renewal", payment_id, f"renewal:{payment_id}", facts)
+
+    async def on_purchase_refused(self, conn: Any, payment_id: str, purchase: Purchase) -> None:
+        """What ``payment_id`` was paid for cannot be bought with the credits that are there."""
+        refusal = purchase.refusal
+        if self._outbox is None or refusal is None:
+            return
+        facts = {
+            "service": purchase.service_name,
+            "required": _amount(refusal.required, purchase.asset),
+            "available": _amount(refusal.available, purchase.asset),
+        }
+        dedupe_key = f"purchase_refused:{purchase.deployment_id}"
+        await self._outbox.write(conn, "purchase_refused", payment_id, dedupe_key, facts)
 
 
 def _gateway_name(gateway: str) -> str:

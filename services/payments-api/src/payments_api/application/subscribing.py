@@ -120,14 +120,21 @@ class Subscribing:
         return PreparedSubscription(subscription_id, user_id, asked, terms, first=first)
 
     async def prepare_bill(
-        self, subscription_id: str, user_id: str, asked: AskedSubscription, terms: SubscribedTerms, number: int
+        self,
+        subscription_id: str,
+        user_id: str,
+        asked: AskedSubscription,
+        terms: SubscribedTerms,
+        number: int,
+        attempt: int = 0,
     ) -> Prepared:
-        """The payment of period ``number``, payable; the same period once more comes to the same payment.
+        """The payment of period ``number``, payable; the same ``attempt`` once more comes to the same payment.
 
         Who subscribes now pays now: only bills that are mailed hold for the time of grace, during which coins may fall.
+        Raises ReferenceTaken where the gateway has this bill and does not say how it is paid.
         """
         return await self._initiating.prepare(
-            str(uuid5(_PERIODS, f"{subscription_id}\x1f{number}")),
+            bill_id(subscription_id, number, attempt),
             user_id,
             asked.gateway,
             Asked(
@@ -198,3 +205,9 @@ class Subscribing:
         async with self._pool.acquire() as conn, conn.transaction():
             state = await self._store.load(conn, subscription_id)
             await self._store.save(conn, state, [NoteOverAtGateway()])
+
+
+def bill_id(subscription_id: str, number: int, attempt: int) -> str:
+    """The payment of period ``number``, at the ``attempt``-th time that a bill for it is made."""
+    again = f"\x1f{attempt}" if attempt else ""
+    return str(uuid5(_PERIODS, f"{subscription_id}\x1f{number}{again}"))

@@ -16,14 +16,15 @@ from chassis.clock import Clock
 from chassis.errors import DomainError
 from chassis.rounds import in_rounds
 from chassis.runtime import StopSignal
+from payments_api.application.gateways import ReferenceTaken
 from payments_api.application.initiating import Initiating
 from payments_api.application.notifying import Notifying
 from payments_api.application.ports import PaymentStore
-from payments_api.application.subscribing import AskedSubscription, Subscribing
+from payments_api.application.subscribing import AskedSubscription, Subscribing, bill_id
 from payments_api.application.subscribing_ports import Pool, SubscriptionStore, subscription_of
 from payments_api.domain.payment import PENDING, Payment
 from payments_api.domain.subscription import Subscription
-from payments_api.domain.subscription_deciding import Lapse, OpenPeriod, PayPeriod
+from payments_api.domain.subscription_deciding import Lapse, LoseBill, OpenPeriod, PayPeriod
 
 BATCH_MAX_SUBSCRIPTIONS = 20
 LOOK_EVERY_S = 1.0
@@ -106,7 +107,14 @@ class Renewing:
         async with self._pool.acquire() as conn:
             said = await self._store.said(conn, subscription_id)
         asked = AskedSubscription(state.gateway, state.package_id, state.cycle, said)
-        bill = await self._subscribing.prepare_bill(subscription_id, state.user_id, asked, state.terms, number)
+        attempt = len(state.lost_bills)
+        try:
+            bill = await self._subscribing.prepare_bill(
+                subscription_id, state.user_id, asked, state.terms, number, attempt
+            )
+        except ReferenceTaken:
+            await self._lose_bill(subscription_id, number, attempt)
+            return
         async with self._pool.acquire() as conn, conn.transaction():
             current = await self._store.load(conn, subscription_id)
             if current.end is not None or len(current.periods) != number - 1:
@@ -116,6 +124,17 @@ class Renewing:
             payment = await self._initiating.store(conn, bill)
             await self._notifying.on_renewal(conn, payment, self._where_to_pay(payment, bill.request.payment_id))
         self._wakeup.set()
+
+    async def _lose_bill(self, subscription_id: str, number: int, attempt: int) -> None:
+        """The gateway has this bill and its answer never came here, so nobody was shown it: the next has another name.
+
+        Should it be paid after all, its money waits unallocated, since no payment of ours has its reference.
+        """
+        lost = LoseBill(number, bill_id(subscription_id, number, attempt))
+        log.error("bill_lost", subscription=subscription_id, period=number, payment=lost.payment_id)
+        async with self._pool.acquire() as conn, conn.transaction():
+            current = await self._store.load(conn, subscription_id)
+            await self._store.save(conn, current, [lost])
 
     async def _settle_open(self, subscription_id: str, now: datetime) -> None:
         """Its newest period's time is over: it was paid without our hearing, somebody is paying, or it lapses."""

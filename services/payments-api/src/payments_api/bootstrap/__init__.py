@@ -22,7 +22,7 @@ from chassis.ids import IdFactory, Uuid7Factory
 from chassis.inbox import run_inbox_pruning
 from chassis.outbox import OutboxSource
 from chassis.runtime import StopSignal, Task
-from chassis.starting import connect_bus, connect_database, relay_task
+from chassis.starting import relay_task, service_bus, service_pool
 from eventstore.postgres import PostgresEventStore
 from payments_api.adapters import idempotency, live_events
 from payments_api.adapters.catalogue import Catalogue, read_catalogue
@@ -103,13 +103,14 @@ class Parts:
 async def open_parts(
     settings: PaymentsApiSettings, *, clock: Clock | None = None, patience: Patience | None = None
 ) -> AsyncIterator[Parts]:
-    """Everything connected. Raises SettingsError with one line when the start is in vain."""
+    """Everything that runs, also while database or bus are away. Raises SettingsError with one line when the start is
+    in vain."""
     clock = clock or SystemClock()
     catalogue = read_catalogue(settings.marketplace_config)
     async with AsyncExitStack() as stack:
-        pool = await connect_database(settings, max_size=POOL_MAX_CONNECTIONS)
+        pool = await service_pool(settings, max_size=POOL_MAX_CONNECTIONS)
         stack.push_async_callback(pool.close)
-        bus = await connect_bus(settings)
+        bus = await service_bus(settings)
         stack.push_async_callback(bus.close)
         ledger = await stack.enter_async_context(_ledger(settings, catalogue))
         forwarding = await stack.enter_async_context(WebhookForwarding(str(settings.gateway_ingest_url)))
@@ -144,7 +145,7 @@ def _assemble(
     offered = gateways(settings, catalogue, pool)
     refund_desk = PostgresRefundDesk(pool)
     bank_receipts = BankReceipts(PostgresReceiptDesk(pool), observing, clock)
-    open_payments = OpenPayments(pool, first_after_s=settings.follow_after_s, pause_s=settings.follow_every_s)
+    open_payments = OpenPayments(pool, clock, first_after_s=settings.follow_after_s, pause_s=settings.follow_every_s)
     expiring = Expiring(pool, payments, clock, grace_s=settings.expiry_grace_s)
     initiating = Initiating(payments, offered, clock, ids)
     mail = mail_parts(settings, str(settings.frontend_url), pool, clock)
@@ -176,7 +177,7 @@ def _assemble(
         bank_statements=BankStatements(PostgresEntryDesk(pool), bank_receipts),
         mail=mail,
         subscriptions=subscriptions,
-        purchasing=Purchasing(PostgresPurchaseDesk(pool), ledger, ids, patience=patience),
+        purchasing=Purchasing(PostgresPurchaseDesk(pool, mail.notifying), ledger, ids, patience=patience),
         sessions=Sessions(pool, clock, _new_token, lifetime_s=settings.session_lifetime_s),
         views=Views(pool),
         payment_views=PaymentViews(pool, store, event_mapper()),
@@ -228,6 +229,8 @@ async def _prune_forever(parts: Parts, stop: StopSignal) -> None:
     while not stop.is_set():
         most = 0
         for prune in prunings:
+            if stop.is_set():
+                return
             try:
                 most = max(most, await prune())
             except Exception as error:

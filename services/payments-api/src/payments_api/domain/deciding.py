@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from payments_api.domain import events
-from payments_api.domain.payment import DISPUTED, LOST, PENDING, WON, Payment
+from payments_api.domain.payment import DISPUTED, LOST, WON, Payment
 from payments_api.domain.quotes import Quote
 
 
@@ -55,16 +55,20 @@ class ReportSeen:
 
 @dataclass(frozen=True)
 class ReportFailedAttempt:
-    """A gateway says that an attempt failed, or that the payment ``is_over``."""
+    """A gateway says that an attempt failed, or that the payment ``is_over``. ``attempt_id`` tells attempts apart that
+    failed for the same reason."""
 
     reason_code: str
     reason: str
     is_over: bool = False
+    attempt_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Expire:
-    """Its time is over."""
+    """Its time is over. ``is_given_up``: so is that of money which a gateway said is under way."""
+
+    is_given_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,14 +165,18 @@ def _fail(state: Payment, command: ReportFailedAttempt, about: dict[str, Any]) -
     """Once credited, an attempt that failed is old news."""
     if state.credited is not None or state.is_over:
         return None
-    if state.failure_reason == (command.reason or command.reason_code) and not command.is_over:
+    if command.attempt_id is None:
+        is_known = state.failure_reason == (command.reason or command.reason_code)
+    else:
+        is_known = command.attempt_id in state.failed_attempts
+    if is_known and not command.is_over:
         return None
     return events.PaymentAttemptFailed(**about, **vars(command))
 
 
-def _expire(state: Payment, _command: Expire, about: dict[str, Any]) -> events.PaymentEvent | None:
-    """Only what nobody has begun to pay."""
-    if not state.is_open or state.status == PENDING:
+def _expire(state: Payment, command: Expire, about: dict[str, Any]) -> events.PaymentEvent | None:
+    """Not while money of it is under way, for as long as that is believed."""
+    if not state.is_open or (state.is_under_way and not command.is_given_up):
         return None
     return events.PaymentExpired(**about, user_id=state.user_id, reference=state.reference, gateway=state.gateway)
 

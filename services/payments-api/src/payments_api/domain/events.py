@@ -86,19 +86,26 @@ class PaymentSeen(PaymentEvent):
 
 @dataclass(frozen=True)
 class PaymentAttemptFailed(PaymentEvent):
-    """An attempt to pay failed; a later one may still succeed, unless the payment ``is_over``."""
+    """An attempt to pay failed; a later one may still succeed, unless the payment ``is_over``. ``attempt_id`` is the
+    gateway's name of it, where it has one."""
 
     TOPIC: ClassVar[str] = "payments_api.PaymentAttemptFailed"
-    class_version: ClassVar[int] = 2
+    class_version: ClassVar[int] = 3
 
     reason_code: str
     reason: str
     is_over: bool
+    attempt_id: str | None
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
         """Nobody said that it was over."""
         state["is_over"] = False
+
+    @staticmethod
+    def upcast_v2_v3(state: dict[str, Any]) -> None:
+        """Attempts were told apart by their reasons only."""
+        state["attempt_id"] = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ INITIATED, PENDING, FAILED, EXPIRED = "initiated", "pending", "failed", "expired
 CONFIRMED, UNDERPAID, OVERPAID = "confirmed", "underpaid", "overpaid"
 PARTIALLY_REFUNDED, REFUNDED = "partially_refunded", "refunded"
 DISPUTED, WON, LOST = "disputed", "won", "lost"
+WITHDRAWN, REQUIRES_ACTION = "withdrawn", "requires_action"
+"""What is seen and yet no money under way: a transaction that left its chain, a payer who has something more to do."""
 
 STATUSES = (
     INITIATED,
@@ -58,6 +60,7 @@ class Payment:
     seen: Mapping[str, str] = field(default_factory=dict)
     confirmations: int | None = None
     failure_reason: str | None = None
+    failed_attempts: frozenset[str] = frozenset()
     is_over: bool = False
     is_expired: bool = False
     credited: int | None = None
@@ -97,6 +100,11 @@ class Payment:
         """Whether it may still become credits by itself: its gateway is worth asking, and its time may run out."""
         return self.credited is None and not self.is_over and not self.is_expired
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a gateway has seen money that is not final."""
+        return any(state not in (WITHDRAWN, REQUIRES_ACTION) for state in self.seen.values())
+
     def _of_quote(self, units: Mapping[str, int]) -> int:
         return sum(of_piece for piece, of_piece in units.items() if piece not in self.foreign)
 
@@ -105,7 +113,8 @@ class Payment:
         return is_back and self.refunded_total >= self.received_total
 
     def _status_before_credits(self) -> str:
-        if any(state != "withdrawn" for state in self.seen.values()):
+        is_waiting = REQUIRES_ACTION in self.seen.values() and not self.is_expired
+        if self.is_under_way or is_waiting:
             return PENDING
         if self.failure_reason is not None:
             return FAILED
@@ -151,12 +160,18 @@ def _seen(state: Payment, event: events.PaymentSeen) -> dict[str, Any]:
     return {"seen": seen, "confirmations": event.confirmations, "gateway_payment_id": event.gateway_payment_id}
 
 
-def _failed(_state: Payment, event: events.PaymentAttemptFailed) -> dict[str, Any]:
-    return {"failure_reason": event.reason or event.reason_code, "is_over": event.is_over, "seen": {}}
+def _failed(state: Payment, event: events.PaymentAttemptFailed) -> dict[str, Any]:
+    named = set() if event.attempt_id is None else {event.attempt_id}
+    return {
+        "failure_reason": event.reason or event.reason_code,
+        "failed_attempts": state.failed_attempts | named,
+        "is_over": event.is_over,
+        "seen": {},
+    }
 
 
 def _expired(_state: Payment, _event: events.PaymentExpired) -> dict[str, Any]:
-    return {"is_expired": True}
+    return {"is_expired": True, "seen": {}}
 
 
 def _credited(state: Payment, event: events.PaymentCredited) -> dict[str, Any]:

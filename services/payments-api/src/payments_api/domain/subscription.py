@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, cast
 
 from payments_api.domain import subscription_events as events
@@ -15,6 +15,9 @@ from payments_api.domain.subscription_periods import Cycle, period_of
 
 INCOMPLETE, ACTIVE, PAST_DUE = "incomplete", "active", "past_due"
 CANCELED, UNPAID, LAPSED = "canceled", "unpaid", "lapsed"
+ANOTHER_BILL_AFTER = timedelta(minutes=1)
+ANOTHER_BILL_AFTER_MAX = timedelta(days=1)
+DOUBLINGS_MAX = 16
 SUBSCRIPTION_STATUSES = (INCOMPLETE, ACTIVE, PAST_DUE, CANCELED, UNPAID, LAPSED)
 
 
@@ -42,7 +45,10 @@ class Period:
 
 @dataclass(frozen=True)
 class Subscription:
-    """The state. ``version`` counts its events; ``periods`` are by payment, in the order in which they were opened."""
+    """The state. ``version`` counts its events; ``periods`` are by payment, in the order in which they were opened.
+
+    ``lost_bills`` are payments that were to be for the period that is opened next, and cannot be shown to anybody.
+    """
 
     stream: str
     version: int = 0
@@ -59,6 +65,8 @@ class Subscription:
     is_over_at_gateway: bool = False
     end: str | None = None
     periods: Mapping[str, Period] = field(default_factory=dict)
+    lost_bills: tuple[str, ...] = ()
+    bill_lost_at: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -97,7 +105,14 @@ class Subscription:
         newest = self.newest
         if self.end is not None or newest is None:
             return None
-        return newest.ends_at if newest.state == "paid" else newest.expires_at
+        return self._bill_at(newest.ends_at) if newest.state == "paid" else newest.expires_at
+
+    def _bill_at(self, due_at: datetime) -> datetime:
+        """After each bill that was lost later, and later still."""
+        if self.bill_lost_at is None or not self.lost_bills:
+            return due_at
+        pause = ANOTHER_BILL_AFTER * (1 << min(len(self.lost_bills) - 1, DOUBLINGS_MAX))
+        return max(due_at, self.bill_lost_at + min(pause, ANOTHER_BILL_AFTER_MAX))
 
     def following(self) -> tuple[int, datetime, datetime]:
         """Number, begin and end of the period that is to be opened next, by the calendar."""
@@ -129,7 +144,14 @@ def _started(_state: Subscription, event: events.SubscriptionStarted) -> dict[st
 def _opened(state: Subscription, event: events.PeriodOpened) -> dict[str, Any]:
     begins_at, ends_at, expires_at = map(datetime.fromisoformat, (event.begins_at, event.ends_at, event.expires_at))
     period = Period(event.number, event.payment_id, begins_at, ends_at, expires_at)
-    return {"periods": {**state.periods, period.payment_id: period}}
+    return {"periods": {**state.periods, period.payment_id: period}, "lost_bills": ()}
+
+
+def _bill_lost(state: Subscription, event: events.BillLost) -> dict[str, Any]:
+    return {
+        "lost_bills": (*state.lost_bills, event.payment_id),
+        "bill_lost_at": datetime.fromisoformat(event.at),
+    }
 
 
 def _period_becomes(name: Literal["paid", "failed"]) -> Callable[[Subscription, Any], dict[str, Any]]:
@@ -159,6 +181,7 @@ def _over_at_gateway(_state: Subscription, _event: events.GatewayEnded) -> dict[
 _CHANGES: Mapping[type[Any], Callable[[Subscription, Any], dict[str, Any]]] = {
     events.SubscriptionStarted: _started,
     events.PeriodOpened: _opened,
+    events.BillLost: _bill_lost,
     events.PeriodPaid: _period_becomes("paid"),
     events.PeriodFailed: _period_becomes("failed"),
     events.GatewayNamed: _named,

@@ -53,6 +53,14 @@ class OpenPeriod:
 
 
 @dataclass(frozen=True)
+class LoseBill:
+    """The bill that was to be ``payment_id`` of period ``number`` cannot be shown: the gateway has it, we do not."""
+
+    number: int
+    payment_id: str
+
+
+@dataclass(frozen=True)
 class PayPeriod:
     """The period's payment became credits."""
 
@@ -92,7 +100,7 @@ class NoteOverAtGateway:
 
 
 SubscriptionCommand: TypeAlias = (
-    Start | OpenPeriod | PayPeriod | FailPeriod | Cancel | Lapse | HearGateway | NoteOverAtGateway
+    Start | OpenPeriod | LoseBill | PayPeriod | FailPeriod | Cancel | Lapse | HearGateway | NoteOverAtGateway
 )
 
 
@@ -136,6 +144,13 @@ def _open(state: Subscription, command: OpenPeriod) -> _Made:
         "expires_at": command.expires_at.isoformat(),
     }
     return [(events.PeriodOpened, fields)]
+
+
+def _lose(state: Subscription, command: LoseBill) -> _Made:
+    """Only of the period that is to be opened next, and of each bill once: whoever was faster has another by now."""
+    if state.end is not None or command.number != len(state.periods) + 1 or command.payment_id in state.lost_bills:
+        return []
+    return [(events.BillLost, {"number": command.number, "payment_id": command.payment_id})]
 
 
 def _pay(state: Subscription, command: PayPeriod) -> _Made:
@@ -202,6 +217,7 @@ def _over(state: Subscription) -> _Made:
 _DECISIONS: Mapping[type[Any], Callable[[Subscription, Any], _Made]] = {
     Start: _start,
     OpenPeriod: _open,
+    LoseBill: _lose,
     PayPeriod: _pay,
     FailPeriod: _fail,
     Cancel: _cancel,

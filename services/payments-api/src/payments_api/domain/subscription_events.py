@@ -58,6 +58,17 @@ class PeriodOpened(SubscriptionEvent):
 
 
 @dataclass(frozen=True)
+class BillLost(SubscriptionEvent):
+    """The gateway has a bill for period ``number`` that was shown to nobody: its answer was lost, and the gateway does
+    not repeat it. Another is made under another name."""
+
+    TOPIC: ClassVar[str] = "payments_api.SubscriptionBillLost"
+
+    number: int
+    payment_id: str
+
+
+@dataclass(frozen=True)
 class PeriodPaid(SubscriptionEvent):
     """The period's payment became credits."""
 
@@ -114,6 +125,7 @@ class GatewayEnded(SubscriptionEvent):
 SUBSCRIPTION_EVENT_TYPES: tuple[type[SubscriptionEvent], ...] = (
     SubscriptionStarted,
     PeriodOpened,
+    BillLost,
     PeriodPaid,
     PeriodFailed,
     GatewayNamed,

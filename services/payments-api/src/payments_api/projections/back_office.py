@@ -23,10 +23,11 @@ DisputeStatus = Literal["needs_response", "won", "lost"]
 
 _KEEP_FAILURE = """
 INSERT INTO failed_payments (id, gateway, payment_intent_id, payment_id, reference, user_id, asset, amount, reason_code,
-    failure_reason, is_over, created_at)
-SELECT $1, $2, $3, p.id, coalesce(p.reference, $5), coalesce(p.user_id, $6), p.asked_asset, p.asked, $7, $8, $9, $10
+    failure_reason, is_over, attempt_id, created_at)
+SELECT $1, $2, $3, p.id, coalesce(p.reference, $5), coalesce(p.user_id, $6), p.asked_asset, p.asked, $7, $8, $9, $10,
+    $11
 FROM (SELECT $4::text AS id) AS ours LEFT JOIN payments AS p ON p.id = ours.id
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT DO NOTHING
 """
 _KEEP_DISPUTE = """
 INSERT INTO disputes AS d (gateway, dispute_id, payment_intent_id, asset, amount, status, status_at, payment_id,
@@ -74,7 +75,8 @@ Rows = tuple[Sequence[Mapping[str, Any]], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An attempt that failed, named by the message that told of it. ``payment_id`` is ours, where it began here."""
+    """An attempt that failed, named by the message that told of it, and where it has one by the gateway's
+    ``attempt_id``. ``payment_id`` is ours, where it began here."""
 
     message_id: str
     gateway: str
@@ -86,6 +88,7 @@ class Failure:
     reason: str
     is_over: bool
     at: datetime
+    attempt_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class FailureFilter:
 
 
 async def keep_failure(conn: Any, failure: Failure) -> None:
-    """Keep it, once per message."""
+    """Keep it, once per message, and once per attempt where that has a name."""
     await conn.execute(
         _KEEP_FAILURE,
         failure.message_id,
@@ -131,6 +134,7 @@ async def keep_failure(conn: Any, failure: Failure) -> None:
         failure.reason_code,
         failure.reason,
         failure.is_over,
+        failure.attempt_id,
         failure.at,
     )
 

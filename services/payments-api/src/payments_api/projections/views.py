@@ -33,7 +33,3 @@ class Views:
         """Their deployments, newest first."""
         rows = await self._pool.fetch(_DEPLOYMENTS, user_id, min(limit, DEPLOYMENTS_MAX))
         return [presenting.deployment(row) for row in rows]
-
-    async def is_reachable(self) -> bool:
-        """Whether the database answers. Raises what it raises when it does not."""
-        return bool(await self._pool.fetchval("SELECT true"))

@@ -13,25 +13,37 @@ from chassis.bus.postgres_log import PostgresLogBus
 from chassis.bus.postgres_log.bus import SESSION_TIMEOUT_S
 from chassis.settings import SettingsError
 
-__all__ = ["Bus", "open_bus"]
+__all__ = ["Bus", "bus_at", "open_bus"]
 
 _SESSION_TIMEOUT = "session_timeout_s"
 
 
 async def open_bus(url: str) -> Bus:
-    """Connect to the bus that ``url`` names; ``?session_timeout_s=`` is how long a dead consumer keeps its partitions.
+    """The bus that ``url`` names, once it answered. Raises SettingsError, and OperationalError when it is away."""
+    bus = await bus_at(url)
+    try:
+        await bus.reach()
+    except BaseException:
+        await bus.close()
+        raise
+    return bus
 
-    Raises SettingsError for a URL that names no adapter, OperationalError when the bus is away.
+
+async def bus_at(url: str) -> Bus:
+    """The bus that ``url`` names, which may be away: nothing is asked of it yet.
+
+    ``?session_timeout_s=`` is how long a dead consumer keeps its partitions. Raises SettingsError for a URL that is
+    wrong.
     """
     scheme = url.partition(":")[0].lower()
     if scheme == "kafka":
         # Its client takes a while to import, and who has no Kafka never needs it.
         from chassis.bus.kafka import KafkaBus
 
-        return await KafkaBus.connect(url)
+        return KafkaBus.at(url)
     if scheme in ("postgresql", "postgres"):
         address, session_timeout_s = _without_session_timeout(url)
-        return await PostgresLogBus.connect(address, session_timeout_s=session_timeout_s)
+        return await PostgresLogBus.at(address, session_timeout_s=session_timeout_s)
     if scheme == "memory":
         return MemoryBus(session_timeout_s=_without_session_timeout(url)[1])
     raise SettingsError(
@@ -41,7 +53,10 @@ async def open_bus(url: str) -> Bus:
 
 def _without_session_timeout(url: str) -> tuple[str, float]:
     """The URL without our own parameter, which PostgreSQL would not know, and that parameter's value."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise SettingsError("BUS_URL is malformed") from None
     parameters = parse_qsl(parts.query)
     given = dict(parameters).get(_SESSION_TIMEOUT, str(SESSION_TIMEOUT_S))
     try:

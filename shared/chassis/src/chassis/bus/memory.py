@@ -196,6 +196,9 @@ class MemoryBus:
         self._groups: dict[str, _Group] = {}
         self._numbers = itertools.count(1)
 
+    async def reach(self) -> None:
+        """It is always there."""
+
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See the port."""
         for topic, partitions in topics.items():

@@ -73,6 +73,10 @@ class UnknownTopic(OperationalError):
         self.topic = topic
 
 
+class BusRefused(OperationalError):
+    """It answered, and does not let us in: who we say we are, or who it says it is, is not believed."""
+
+
 class OffsetOutOfRange(Exception):
     """The position lies outside of the log: pruned records, or a bus that lost its data. Never skipped in silence."""
 
@@ -80,6 +84,8 @@ class OffsetOutOfRange(Exception):
         super().__init__(f"{partition.topic}[{partition.partition}] has offsets {start} to {end}, not {position}")
         self.partition = partition
         self.position = position
+        self.start = start
+        self.end = end
 
 
 class NotAssigned(Exception):
@@ -142,7 +148,7 @@ class Consumer(Protocol):
         ...
 
     def assignment(self) -> frozenset[TopicPartition]:
-        """The partitions owned at this moment."""
+        """The partitions owned at this moment, of which a fetch may hand something out."""
         ...
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
@@ -162,7 +168,8 @@ class Consumer(Protocol):
         ...
 
     async def lag(self) -> Mapping[TopicPartition, int]:
-        """Per owned partition, how far this consumer's position is from the log's end."""
+        """Per owned partition, how far this consumer's position is from the log's end; not of those that cannot be
+        asked. Raises OperationalError when none can."""
         ...
 
     async def close(self) -> None:
@@ -171,7 +178,12 @@ class Consumer(Protocol):
 
 
 class Bus(Protocol):
-    """A connection to the bus: the factory of producers and consumers."""
+    """A connection to the bus: the factory of producers and consumers. Made without one word to the bus."""
+
+    async def reach(self) -> None:
+        """Ask once whether it is there. Raises OperationalError that says what stands between, BusRefused, or
+        SettingsError."""
+        ...
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """Create the missing ones, name → partitions. Raises PartitionCountMismatch, OperationalError."""

@@ -20,6 +20,8 @@ from chassis.consumer.poison import as_poison
 from chassis.errors import EarlyMessage, PoisonMessage
 from chassis.inbox import advance_offsets, claim_messages, still_owned
 from chassis.metrics import MESSAGES_HANDLED
+from chassis.tracing import handling
+from chassis.tracing.messages import OUTCOME
 from contracts.envelope import Envelope
 
 log = structlog.get_logger(__name__)
@@ -55,7 +57,9 @@ class Applier:
 
     async def apply(self, delivery: Delivery) -> Sequence[str]:
         """Apply it once; answers the references that it made. Raises LostPartition, and what passes later."""
-        outcome, references = await self._applied(delivery)
+        with handling(self._group, delivery) as span:
+            outcome, references = await self._applied(delivery)
+            span.note(OUTCOME, outcome)
         self._count(delivery.record, outcome)
         return references
 
@@ -148,8 +152,10 @@ class Applier:
             delivery = self.subscription.read(held.record, None)
             if delivery.poison is not None:
                 raise delivery.poison
-            references = await self._effect(conn, delivery.envelope) if delivery.envelope else None
-        self._count(held.record, "duplicate" if references is None else "released")
+            with handling(self._group, delivery) as span:
+                references = await self._effect(conn, delivery.envelope) if delivery.envelope else None
+                span.note(OUTCOME, outcome := "duplicate" if references is None else "released")
+        self._count(held.record, outcome)
         return references or ()
 
     async def _wait_on(self, attempt: _WaitingAttempt, early: EarlyMessage) -> None:
@@ -178,7 +184,7 @@ class Applier:
         assert delivery.epoch is not None
         epochs = {partition: delivery.epoch}
         async with self._pool.acquire() as conn, conn.transaction():
-            if not await advance_offsets(conn, self._group, epochs, {partition: delivery.record.offset + 1}):
+            if not await advance_offsets(conn, self._group, epochs, {partition: delivery.record}):
                 if await still_owned(conn, self._group, epochs):
                     raise _Done
                 raise LostPartition(str(partition))

@@ -19,6 +19,7 @@ from chassis.consumer.delivery import Delivery, Subscription
 from chassis.consumer.loop import FetchLoop, Limits
 from chassis.metrics import MESSAGE_RETRIES
 from chassis.runtime import StopSignal
+from chassis.tracing import handling_batch
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +97,8 @@ class BatchConsumer:
             owned = [delivery for delivery in deliveries if self._loop.owns(delivery)]
             try:
                 if owned:
-                    await self._process(owned)
+                    with handling_batch(self._group, owned):
+                        await self._process(owned)
             except Exception as error:
                 if not passes(error):
                     raise

@@ -9,24 +9,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 from uuid import uuid4
 
 import asyncpg
 import structlog
 
-from chassis.bus.port import EARLIEST, Bus, Consumer, Record, TopicPartition
+from chassis.bus.port import Bus, Consumer, Record, TopicPartition
 from chassis.bus.retry import Backoff, passes
 from chassis.consumer.delivery import Delivery, Subscription
+from chassis.consumer.fencing import FENCED_S, Fence
 from chassis.consumer.liveness import STALL_S, Liveness
+from chassis.consumer.measuring import Measuring
+from chassis.consumer.places import Places
 from chassis.errors import OperationalError
 from chassis.inbox import claim_partitions
-from chassis.metrics import CONSUMER_LAG
 from chassis.runtime import StopSignal
 
 log = structlog.get_logger(__name__)
 WATCHES_PER_STALL = 12
 LAG_TIMEOUT_S = 5.0
+_PLACE = attrgetter("topic", "partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Limits:
     commit_every_s: float = 1.0
     drain_s: float = 5.0
     stall_s: float = STALL_S
+    fenced_s: float = FENCED_S
 
 
 class Sink(Protocol):
@@ -88,6 +93,9 @@ class FetchLoop:
         self._limits = limits
         self._owner = f"{group}-{uuid4().hex[:12]}"
         self._epochs: dict[TopicPartition, int] = {}
+        self._fence = Fence(pool, group, self._epochs, _monotonic, limits.fenced_s)
+        self._places = Places(group)
+        self._measuring = Measuring(pool, group)
         self._resting: set[TopicPartition] = set()
         self._committed: Mapping[TopicPartition, int] = {}
         self._commit_at = 0.0
@@ -98,14 +106,16 @@ class FetchLoop:
     async def run(self, sink: Sink, stop: StopSignal) -> None:
         """Consume until stopped; leaves the group in the end.
 
-        Raises bugs, ConsumerStalled, OffsetOutOfRange, and what else the adapter cannot live on with.
+        Raises bugs, ConsumerStalled, ConsumerFenced, PlaceLost, and what else the adapter cannot live on with.
         """
         self._sink = sink
         self.liveness = Liveness(_monotonic, self._limits.stall_s)
         consumer = self._consumer = await self._joined(stop)
         if consumer is None:
             return
-        work = [asyncio.create_task(self._rounds(consumer, stop)), asyncio.create_task(self._watch(consumer))]
+        self._measuring.begin(lambda: len(consumer.assignment()))
+        lives = (self._rounds(consumer, stop), self._watch(consumer), self._fence.watch())
+        work = [asyncio.create_task(life) for life in lives]
         try:
             done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -115,6 +125,7 @@ class FetchLoop:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
             await consumer.close()
+            self._measuring.end()
 
     def rest(self, partitions: Collection[TopicPartition]) -> None:
         """Fetch nothing from these for now."""
@@ -140,27 +151,24 @@ class FetchLoop:
             claims = await claim_partitions(self._pool, self._group, self._owner, partitions)
         except Exception as error:
             if passes(error):
+                self._measuring.failed("take")
                 raise OperationalError(f"claiming partitions: {error}") from error
             raise
         self._epochs.update({partition: claim.epoch for partition, claim in claims.items()})
         await self._sink.assigned(partitions)
         log.info("partitions_assigned", group=self._group, partitions=len(partitions))
-        return {
-            # A database that knows nothing of a partition starts it over, whatever the group once committed: what was
-            # handled is in the database alone, and one that was made anew lacks it all.
-            partition: EARLIEST if claim.next_offset is None else claim.next_offset
-            for partition, claim in claims.items()
-        }
+        return self._places.begin(claims)
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         """Let go of them: finish what is in hand, tell the bus how far it came."""
         assert self._sink is not None
         await self._sink.revoked(partitions, self._limits.drain_s)
         await self._commit()
+        self._places.forget(partitions)
         for partition in partitions:
             self._epochs.pop(partition, None)
             self._resting.discard(partition)
-            self._forget_lag(partition)
+        self._measuring.forget_lag(partitions)
         log.info("partitions_revoked", group=self._group, partitions=len(partitions))
 
     async def _joined(self, stop: StopSignal) -> Consumer | None:
@@ -171,6 +179,7 @@ class FetchLoop:
                 await consumer.start(self)
             except OperationalError as error:
                 log.warning("bus_join_failed", group=self._group, error=error.reason)
+                self._measuring.failed("join")
                 await consumer.close()
                 await stop.wait_for(backoff.next_s())
             else:
@@ -183,14 +192,15 @@ class FetchLoop:
         while not stop.is_set():
             self._sink.raise_failure()
             try:
-                records = await consumer.fetch(self._limits.fetch_max_records, self._limits.fetch_wait_s)
+                records = await self._places.fetch(consumer, self._limits.fetch_max_records, self._limits.fetch_wait_s)
             except OperationalError as error:
                 log.warning("bus_fetch_failed", group=self._group, error=error.reason)
-                self._alive().fetched(0)
+                self._measuring.failed("fetch")
+                self._alive().fetched(())
                 await stop.wait_for(backoff.next_s())
                 continue
             backoff.reset()
-            self._alive().fetched(len(records))
+            self._alive().fetched(set(map(_PLACE, records)))
             await self._sink.take(self._deliveries(records))
             await self._commit_sometimes()
 
@@ -210,38 +220,40 @@ class FetchLoop:
         done = dict(self._sink.done_upto())
         if not done or done == self._committed:
             return
+        # What another owner took was fetched here, not applied.
+        owned = await self._fence.owned()
+        if owned is None:
+            return
         try:
-            await self._consumer.commit(done)
+            await self._consumer.commit({partition: upto for partition, upto in done.items() if partition in owned})
             self._committed = done
         except OperationalError as error:
             log.warning("bus_commit_failed", group=self._group, error=error.reason)
+            self._measuring.failed("commit")
 
     async def _watch(self, consumer: Consumer) -> None:
         """Measure the lag, and end everything when fetching got stuck."""
         while True:
             await asyncio.sleep(self._limits.stall_s / WATCHES_PER_STALL)
             lag = await self._measured_lag(consumer)
-            fetchable = [behind for partition, behind in lag.items() if partition not in self._resting]
-            self._alive().judge(sum(fetchable) if lag or not consumer.assignment() else None)
+            self._places.judge(lag)
+            # What we own and cannot ask about, or could not begin yet, is not known to be well.
+            self._alive().judge({p: lag.get(p) for p in self._epochs if p not in self._resting})
+            await self._measuring.show_dead_letters()
 
     async def _measured_lag(self, consumer: Consumer) -> Mapping[TopicPartition, int]:
         assert self._sink is not None
+        lag: Mapping[TopicPartition, int] = {}
+        owned = frozenset(self._epochs)
         try:
             async with asyncio.timeout(LAG_TIMEOUT_S):
                 lag = await consumer.lag()
         except (OperationalError, TimeoutError) as error:
             log.warning("bus_lag_unknown", group=self._group, error=str(error))
-            return {}
-        queued = self._sink.backlog()
-        for partition, behind in lag.items():
-            gauge = CONSUMER_LAG.labels(self._group, partition.topic, str(partition.partition))
-            gauge.set(behind + queued.get(partition, 0))
+        if owned & self._epochs.keys() - lag.keys():
+            self._measuring.failed("lag")
+        self._measuring.show_lag(lag, self._sink.backlog())
         return lag
-
-    def _forget_lag(self, partition: TopicPartition) -> None:
-        labels = (self._group, partition.topic, str(partition.partition))
-        CONSUMER_LAG.labels(*labels).set(0)
-        CONSUMER_LAG.remove(*labels)
 
     def _alive(self) -> Liveness:
         assert self.liveness is not None

@@ -17,6 +17,8 @@ from chassis.http.exact_json import ExactJSONResponse, ExactRoute
 from chassis.http.health import Health, Readiness
 from chassis.http.limits import Limits
 from chassis.http.request_context import RequestContext
+from chassis.http.traced import Traced
+from chassis.tracing import is_on
 
 BODY_MAX_BYTES = 64 * 1024
 REQUEST_TIMEOUT_S = 10.0
@@ -52,4 +54,6 @@ def create_app(
     app.add_middleware(Limits, body_max_bytes=body_max_bytes, timeout_s=request_timeout_s)
     app.add_middleware(Health, readiness=readiness, registry=metrics_registry)
     app.add_middleware(RequestContext)
+    if is_on():
+        app.add_middleware(Traced)
     return app

@@ -25,13 +25,14 @@ from chassis.postgres import is_transient
 HEADER = b"x-request-id"
 HARMLESS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+OTHER_METHOD = "other"
 UNMATCHED = "unmatched"
 
 log = structlog.get_logger("http")
 
 
 class RequestContext:
-    """ASGI middleware; must stand outside all others."""
+    """ASGI middleware; must stand outside all others but the one that traces."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -97,12 +98,15 @@ def _given_id(scope: Scope) -> bytes | None:
     return None
 
 
+def route_of(scope: Scope) -> str:
+    """The route's template, never the path: paths hold ids."""
+    return str(scope.get("route_template") or getattr(scope.get("route"), "path", UNMATCHED))
+
+
 def _count(scope: Scope, status: int, seconds: float) -> None:
-    """By the route's template, never by the path: paths hold ids."""
-    route = str(scope.get("route_template") or getattr(scope.get("route"), "path", UNMATCHED))
-    method = scope["method"] if scope["method"] in METHODS else "other"
+    method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
     # 499: the client left, or the process ended, before there was an answer.
-    requests, duration = _series(method, route, status or 499)
+    requests, duration = _series(method, route_of(scope), status or 499)
     requests.inc()
     duration.observe(seconds)
 

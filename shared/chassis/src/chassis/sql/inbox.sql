@@ -1,7 +1,8 @@
--- Canonical text of the inbox and the consumers' offsets; a service's first migration repeats it with its role for {app}.
+-- Canonical text of the inbox and the consumers' offsets; a service's migrations add up to it, with its role for {app}.
 
 -- next_offset is the truth of how far a group came in this service; the bus's own is a hint. The epoch grows with
--- every change of hands: who still writes with an older one is a zombie, and moves nothing.
+-- every change of hands: who still writes with an older one is a zombie, and moves nothing. last_record is the mark of
+-- the record before next_offset, by which its log is told from another one of the same name.
 CREATE TABLE consumer_offsets (
     consumer_group text NOT NULL,
     topic          text NOT NULL,
@@ -10,6 +11,7 @@ CREATE TABLE consumer_offsets (
     owner          text NOT NULL,
     owner_epoch    bigint NOT NULL,
     claimed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_record    text,
     PRIMARY KEY (consumer_group, topic, partition)
 ) WITH (fillfactor = 20);
 

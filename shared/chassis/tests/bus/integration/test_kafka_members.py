@@ -13,6 +13,7 @@ from chassis.bus.kafka import options
 from chassis.bus.kafka.bus import KafkaBus
 from chassis.bus.kafka.consumer import KafkaConsumer
 from chassis.bus.kafka.fetching import ClientStuck
+from chassis.bus.partitioning import partition_of
 from chassis.bus.port import OutgoingRecord, TopicPartition
 from chassis.errors import OperationalError
 from testkit.conformance.bus_harness import Member, Watching, joined, new_topic, numbered, publish
@@ -110,6 +111,25 @@ async def test_a_topic_that_appears_later_is_consumed_too(bus: KafkaBus, monkeyp
         assert len(member.consumer.assignment()) == PARTITIONS + 2
 
 
+async def test_a_long_backlog_of_some_partitions_hides_no_other(bus: KafkaBus) -> None:
+    """The client itself empties one before it comes to the next, which would look stuck beside it."""
+    topic, each, at_once = await topic_on(bus), 500, 100
+    keys = [key_for(partition) for partition in range(PARTITIONS)]
+    await publish(bus, [OutgoingRecord(topic, key, b"value") for key in keys for _ in range(each)])
+    starts = {TopicPartition(topic, partition): 0 for partition in range(PARTITIONS)}
+    async with joined(bus, group_of(topic), [topic], starts) as member:
+
+        async def half() -> bool:
+            fetched = await member.consumer.fetch(at_once, 0.05)
+            member.records += fetched
+            return len(member.records) >= PARTITIONS * each // 2
+
+        await eventually(half, PATIENCE_S)
+        assert {record.partition for record in member.records} == set(range(PARTITIONS))
+        await eventually(lambda: member.has(PARTITIONS * each), PATIENCE_S)
+        assert len(member.records) == PARTITIONS * each
+
+
 async def test_while_nothing_may_be_taken_the_client_is_not_driven_hard(bus: KafkaBus) -> None:
     """A database that is away for long must not cost a processor."""
 
@@ -178,6 +198,10 @@ async def test_a_bug_of_the_listener_comes_out_of_the_fetch(bus: KafkaBus) -> No
 def group_of(topic: str) -> str:
     """No other test's: a member that another left behind would be waited for."""
     return f"group-{topic}"
+
+
+def key_for(partition: int) -> bytes:
+    return next(key for key in map(str.encode, map(str, range(100))) if partition_of(key, PARTITIONS) == partition)
 
 
 def now_s() -> float:

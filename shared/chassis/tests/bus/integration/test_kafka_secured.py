@@ -15,7 +15,7 @@ import yaml
 
 from chassis.bus import open_bus
 from chassis.bus.kafka import producer as producer_module
-from chassis.bus.port import Bus, OutgoingRecord
+from chassis.bus.port import Bus, BusRefused, OutgoingRecord
 from chassis.errors import OperationalError
 from contracts.topics import DEPLOYMENTS, LEDGER, PARTITIONS, PAYMENTS
 from embedded.kafka import KafkaMissing
@@ -137,19 +137,24 @@ WRONG_PASSWORD = "battery-staple"
 
 
 @pytest.mark.parametrize(
-    ("wrong", "reason"),
+    ("wrong", "reason", "kind"),
     [
-        ({"password": WRONG_PASSWORD}, "SaslAuthenticationFailed"),
-        ({"tls": "tls=true&ca_file={stranger}"}, "CERTIFICATE_VERIFY_FAILED"),
-        ({"tls": "tls=true"}, "CERTIFICATE_VERIFY_FAILED"),
-        ({"host": "localhost"}, "mismatch"),
-        ({"tls": "tls=false"}, "KafkaConnectionError"),
+        ({"password": WRONG_PASSWORD}, "SaslAuthenticationFailed", BusRefused),
+        ({"tls": "tls=true&ca_file={stranger}"}, "CERTIFICATE_VERIFY_FAILED", BusRefused),
+        ({"tls": "tls=true"}, "CERTIFICATE_VERIFY_FAILED", BusRefused),
+        ({"host": "localhost"}, "mismatch", BusRefused),
+        ({"tls": "tls=false"}, "KafkaConnectionError", OperationalError),
     ],
     ids=["password", "authority", "no authority", "host", "no TLS"],
 )
 @pytest.mark.asyncio
 async def test_who_comes_wrongly_is_refused(
-    secured: SecuredKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture, wrong: dict[str, str], reason: str
+    secured: SecuredKafka,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    wrong: dict[str, str],
+    reason: str,
+    kind: type[OperationalError],
 ) -> None:
     stranger = tmp_path / "ca.pem"
     stranger.write_bytes(Authority().certificate)
@@ -157,6 +162,7 @@ async def test_who_comes_wrongly_is_refused(
     with pytest.raises(OperationalError) as refused:
         await asyncio.wait_for(open_bus(url), PATIENCE_S)
     said = str(refused.value)
+    assert type(refused.value) is kind
     assert reason in said
     assert "\n" not in said
     for secret in (PASSWORD, WRONG_PASSWORD):

@@ -171,6 +171,7 @@ async def test_polling_alone_finds_everything(bus: PostgresLogBus) -> None:
 
 
 async def test_the_listening_connection_comes_back(bus: PostgresLogBus, app: Any) -> None:
+    bus.consumer("g", [TOPIC], "c")
     await eventually(lambda: _listens(bus))
     killed = await app.fetch(_KILL.format("= 'bus-wakeup'"))
     assert len(killed) == 1

@@ -56,7 +56,7 @@ async def test_it_waits_for_a_bus_that_is_still_starting(make_kafka: KafkaFactor
     await asyncio.to_thread(kafka.start)
 
     code, printed, complained = await asyncio.to_thread(outcome, command)
-    assert (code, complained) == (0, [])
+    assert (code, has_one_replica(complained)) == (0, [])
     assert [line.partition(":")[0] for line in printed] == list(PARTITIONS)
     assert await asyncio.to_thread(outcome, topics_command(kafka.url, 5)) == (0, printed, []), "once more is fine"
 
@@ -71,7 +71,13 @@ async def test_another_number_of_partitions_is_refused(make_kafka: KafkaFactory)
     code, printed, complained = await asyncio.to_thread(outcome, topics_command(kafka.url, 5))
 
     assert (code, printed) == (1, [])
-    assert complained == ["error: payments has 3 partitions, not 12"]
+    assert has_one_replica(complained) == ["error: payments has 3 partitions, not 12"]
+
+
+def has_one_replica(complained: list[str]) -> list[str]:
+    """What is said beside the warning that these topics, of a single broker, are not replicated."""
+    assert "topics_with_few_replicas" in complained[0]
+    return complained[1:]
 
 
 @pytest.mark.parametrize(

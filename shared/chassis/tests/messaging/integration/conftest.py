@@ -110,6 +110,12 @@ class World:
         await owner.execute("TRUNCATE effects, inbox, consumer_offsets")
         await owner.close()
 
+    async def forget_tables(self, *names: str) -> None:
+        """Drop them, as the database's owner."""
+        owner = await asyncpg.connect(self.owner_dsn)
+        await owner.execute(f"DROP TABLE {', '.join(names)}")
+        await owner.close()
+
     async def rows(self, sql: str, *arguments: Any) -> Sequence[Any]:
         return await self.pool.fetch(sql, *arguments)
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from chassis.bus.kafka import KafkaBus
 from chassis.bus.kafka.consumer import KafkaConsumer
-from chassis.bus.port import RECORD_MAX_BYTES, OffsetOutOfRange
-from chassis.consumer import ConsumerStalled, Limits
+from chassis.bus.port import RECORD_MAX_BYTES
+from chassis.consumer import ConsumerStalled, Limits, PlaceLost
 from chassis.outbox import OutboxSource
 from chassis.relay import Relay
 from chassis.runtime import StopSignal
@@ -160,25 +161,42 @@ async def test_a_broker_that_restarts_delays_and_repeats_nothing(on_kafka: Any, 
     await assert_each_once_in_order(world, 300)
 
 
-async def test_a_topic_that_was_made_anew_ends_the_consumer(on_kafka: Any, cluster: KafkaCluster) -> None:
+@asynccontextmanager
+async def administrator_of(cluster: KafkaCluster) -> AsyncIterator[AIOKafkaAdminClient]:
+    administrator = AIOKafkaAdminClient(bootstrap_servers=cluster.url.removeprefix("kafka://"))
+    await administrator.start()
+    try:
+        yield administrator
+    finally:
+        await administrator.close()
+
+
+async def test_a_place_is_good_in_its_own_topic_alone(on_kafka: Any, cluster: KafkaCluster) -> None:
+    """One test for one cluster: a log that forgot what was handled, then a shorter one and a longer one of its name."""
     world = on_kafka
     await publish(world.bus, numbered(world, 40))
     async with world.running(world.consumer()):
         await eventually(lambda: has_effects(world, 40), PATIENCE_S)
-    administrator = AIOKafkaAdminClient(bootstrap_servers=cluster.url.removeprefix("kafka://"))
-    await administrator.start()
-    await administrator.delete_topics([world.TOPIC])
-
-    async def is_gone() -> bool:
-        return world.TOPIC not in await administrator.list_topics()
-
-    await eventually(is_gone, PATIENCE_S)
-    await administrator.close()
+    places = await world.rows("SELECT partition, next_offset FROM consumer_offsets WHERE next_offset IS NOT NULL")
+    handled = {ClientPartition(world.TOPIC, row["partition"]): RecordsToDelete(row["next_offset"]) for row in places}
+    async with administrator_of(cluster) as administrator:
+        await administrator.delete_records(handled)
+        await publish(world.bus, numbered(world, 9))
+        async with world.running(world.consumer()):
+            await eventually(lambda: has_effects(world, 49), PATIENCE_S)
+        assert await world.offsets() == 49
+        await administrator.delete_topics([world.TOPIC])
+        await eventually(lambda: is_gone(administrator, world.TOPIC), PATIENCE_S)
     await world.bus.ensure_topics({world.TOPIC: 4})
-    await publish(world.bus, numbered(world, 4))
-    with pytest.raises(OffsetOutOfRange):
-        await asyncio.wait_for(world.consumer().run(StopSignal()), PATIENCE_S)
-    assert await world.count("effects") == 40
+    for anew in (4, 400):
+        await publish(world.bus, numbered(world, anew))
+        with pytest.raises(PlaceLost, match=r"group billing finds its place in payments\[\d\] no more"):
+            await asyncio.wait_for(world.consumer().run(StopSignal()), PATIENCE_S)
+        assert (await world.count("effects"), await world.offsets()) == (49, 49)
+
+
+async def is_gone(administrator: AIOKafkaAdminClient, topic: str) -> bool:
+    return topic not in await administrator.list_topics()
 
 
 async def test_a_client_that_got_stuck_ends_the_consumer(on_kafka: Any, monkeypatch: pytest.MonkeyPatch) -> None:

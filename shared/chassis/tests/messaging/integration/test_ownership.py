@@ -9,7 +9,7 @@ from chassis.bus.port import Record, TopicPartition
 from chassis.consumer import BatchConsumer, Delivery, Limits, LostPartition
 from chassis.consumer.applying import Applier
 from chassis.errors import OperationalError
-from chassis.inbox import advance_offsets, claim_messages, claim_partitions, prune_inbox, still_owned
+from chassis.inbox import advance_offsets, claim_messages, claim_partitions, mark_of, prune_inbox, still_owned
 from chassis.runtime import StopSignal
 from testkit.waiting_for import eventually
 
@@ -18,21 +18,26 @@ ZERO = TopicPartition("payments", 0)
 ONE = TopicPartition("payments", 1)
 
 
+def at(offset: int) -> Record:
+    """A record that stands there."""
+    return Record("payments", b"key", b"value", partition=0, offset=offset, timestamp_ms=7)
+
+
 async def test_each_claim_fences_the_one_before(world: Any) -> None:
     first = await claim_partitions(world.pool, "g", "first", [ZERO, ONE])
-    assert first == {ZERO: (1, None), ONE: (1, None)}
-    assert await advance_offsets(world.pool, "g", {ZERO: 1, ONE: 1}, {ZERO: 5, ONE: 7}) == {ZERO, ONE}
-    assert await claim_partitions(world.pool, "g", "second", [ZERO]) == {ZERO: (2, 5)}
-    assert await advance_offsets(world.pool, "g", {ZERO: 1, ONE: 1}, {ZERO: 6, ONE: 8}) == {ONE}
+    assert first == {ZERO: (1, None, None), ONE: (1, None, None)}
+    assert await advance_offsets(world.pool, "g", {ZERO: 1, ONE: 1}, {ZERO: at(4), ONE: at(6)}) == {ZERO, ONE}
+    assert await claim_partitions(world.pool, "g", "second", [ZERO]) == {ZERO: (2, 5, mark_of(at(4)))}
+    assert await advance_offsets(world.pool, "g", {ZERO: 1, ONE: 1}, {ZERO: at(5), ONE: at(7)}) == {ONE}
     assert await still_owned(world.pool, "g", {ZERO: 1, ONE: 1}) == {ONE}
 
 
 async def test_offsets_only_grow(world: Any) -> None:
     await claim_partitions(world.pool, "g", "me", [ZERO])
-    assert await advance_offsets(world.pool, "g", {ZERO: 1}, {ZERO: 5}) == {ZERO}
-    assert await advance_offsets(world.pool, "g", {ZERO: 1}, {ZERO: 5}) == set()
-    assert await advance_offsets(world.pool, "g", {ZERO: 1}, {ZERO: 4}) == set()
-    assert await advance_offsets(world.pool, "another", {ZERO: 1}, {ZERO: 9}) == set()
+    assert await advance_offsets(world.pool, "g", {ZERO: 1}, {ZERO: at(4)}) == {ZERO}
+    assert await advance_offsets(world.pool, "g", {ZERO: 1}, {ZERO: at(4)}) == set()
+    assert await advance_offsets(world.pool, "g", {ZERO: 1}, {ZERO: at(3)}) == set()
+    assert await advance_offsets(world.pool, "another", {ZERO: 1}, {ZERO: at(8)}) == set()
 
 
 async def test_a_message_is_new_once_per_group(world: Any) -> None:
@@ -112,8 +117,8 @@ class Engine:
 
     async def _apply(self, conn: Any, deliveries: list[Delivery]) -> None:
         epochs = {delivery.record.topic_partition: delivery.epoch for delivery in deliveries}
-        upto = {delivery.record.topic_partition: delivery.record.offset + 1 for delivery in deliveries}
-        moved = await advance_offsets(conn, self._world.GROUP, epochs, upto)
+        last = {delivery.record.topic_partition: delivery.record for delivery in deliveries}
+        moved = await advance_offsets(conn, self._world.GROUP, epochs, last)
         ours = [d.envelope for d in deliveries if d.envelope and d.record.topic_partition in moved]
         new = await claim_messages(conn, self._world.GROUP, [envelope.id for envelope in ours])
         for envelope in ours:

@@ -213,6 +213,9 @@ async def test_a_source_may_pass_over_rows_without_publishing(world: Any) -> Non
         async def read_after(self, conn: Any, position: int, limit: int) -> tuple[int, list[OutgoingRecord]]:
             return min(position + limit, 25), []
 
+        async def last_position(self, conn: Any) -> int:
+            return 25
+
     relay = Relay(world.pool, Spy(), Quiet(), batch=10)
     assert [await relay.run_once() for _ in range(4)] == [1, 1, 1, 0]
     assert await world.pool.fetchval("SELECT position FROM relay_positions WHERE name = 'quiet'") == 25

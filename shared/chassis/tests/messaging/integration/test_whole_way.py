@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from chassis.bus.log_consumer import LogConsumer
 from chassis.bus.postgres_log import MIGRATIONS, PostgresLogBus
+from chassis.consumer import Limits
 from chassis.migrate import migrate
 from chassis.outbox import OutboxSource, enqueue
 from chassis.relay import Relay
@@ -50,7 +51,8 @@ async def test_a_dead_member_that_goes_on_as_a_zombie_repeats_and_loses_nothing(
 ) -> None:
     doomed = Capturing(log_bus)
     relay = Relay(world.pool, log_bus.producer("relay"), OutboxSource(), batch=20, poll_s=0.01)
-    zombie = world.consumer(bus=doomed)
+    # A zombie that nobody tells anything would end when it sees that it is fenced.
+    zombie = world.consumer(bus=doomed, limits=Limits(fetch_wait_s=0.05, commit_every_s=0.05, drain_s=1, fenced_s=600))
     async with world.running(relay, zombie):
         await _put(world, range(100))
         await eventually(lambda: _applied(world, 50))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.bus.port import Record
+from chassis.bus.port import Record, TopicPartition
 from chassis.consumer import ConsumerStalled, Delivery, Subscription
 from chassis.consumer.liveness import Liveness
 from chassis.dead_letters import REDRIVEN_FOR, storable
@@ -21,26 +21,59 @@ class Seconds:
         return self.now
 
 
+ONE, OTHER = TopicPartition("payments", 0), TopicPartition("payments", 1)
+
+
+def pass_s(time: Seconds, liveness: Liveness, seconds: float, lag: dict[TopicPartition, int | None]) -> None:
+    """So long, judged every five seconds, while fetches return with nothing."""
+    for _ in range(round(seconds / 5)):
+        time.now += 5
+        liveness.fetched(())
+        liveness.judge(lag)
+
+
 def test_silence_without_lag_is_no_stall() -> None:
     time = Seconds()
-    liveness = Liveness(time, 60)
-    for _ in range(10):
-        time.now += 50
-        liveness.fetched(0)
-        liveness.judge(0)
+    pass_s(time, Liveness(time, 60), 500, {ONE: 0, OTHER: 0})
 
 
 def test_lag_that_is_not_fetched_is_a_stall_after_a_minute() -> None:
     time = Seconds()
     liveness = Liveness(time, 60)
-    liveness.fetched(3)
-    for _ in range(6):
-        time.now += 10
-        liveness.fetched(0)
-        liveness.judge(5)
-    time.now += 1
-    with pytest.raises(ConsumerStalled, match="5 records"):
-        liveness.judge(5)
+    pass_s(time, liveness, 60, {ONE: 5})
+    with pytest.raises(ConsumerStalled, match=r"payments\[0\] for 60 s, 5 records waiting"):
+        pass_s(time, liveness, 10, {ONE: 5})
+
+
+def test_a_partition_that_is_stuck_beside_a_busy_one_is_a_stall() -> None:
+    time = Seconds()
+    liveness = Liveness(time, 60)
+
+    def busy_beside(seconds: float) -> None:
+        for _ in range(round(seconds / 5)):
+            time.now += 5
+            liveness.fetched({ONE})
+            liveness.judge({ONE: 100, OTHER: 3})
+
+    busy_beside(60)
+    with pytest.raises(ConsumerStalled, match=r"payments\[1\]"):
+        busy_beside(10)
+
+
+def test_records_now_and_then_are_no_stall() -> None:
+    time = Seconds()
+    liveness = Liveness(time, 60)
+    for _ in range(5):
+        pass_s(time, liveness, 55, {ONE: 5, OTHER: 7})
+        liveness.fetched({("payments", 0), OTHER})
+
+
+def test_time_in_which_a_partition_rested_or_had_nothing_is_forgotten() -> None:
+    time = Seconds()
+    liveness = Liveness(time, 60)
+    for between in ({OTHER: 0}, {ONE: 0, OTHER: 0}, {}):
+        pass_s(time, liveness, 55, {ONE: 5, OTHER: 0})
+        pass_s(time, liveness, 5, between)
 
 
 def test_a_fetch_that_never_returns_is_a_stall_even_when_the_lag_is_unknown() -> None:
@@ -48,16 +81,22 @@ def test_a_fetch_that_never_returns_is_a_stall_even_when_the_lag_is_unknown() ->
     liveness = Liveness(time, 60)
     time.now = 61
     with pytest.raises(ConsumerStalled, match="no fetch"):
-        liveness.judge(None)
+        liveness.judge({ONE: 0, OTHER: None})
 
 
 def test_an_unknown_lag_alone_is_no_stall() -> None:
     time = Seconds()
+    pass_s(time, Liveness(time, 60), 600, {ONE: None, OTHER: 0})
+
+
+def test_time_in_which_the_lag_was_unknown_neither_counts_nor_excuses() -> None:
+    time = Seconds()
     liveness = Liveness(time, 60)
-    for _ in range(20):
-        time.now += 30
-        liveness.fetched(0)
-        liveness.judge(None)
+    pass_s(time, liveness, 50, {ONE: 5})
+    pass_s(time, liveness, 600, {ONE: None})
+    pass_s(time, liveness, 10, {ONE: 5})
+    with pytest.raises(ConsumerStalled, match="nothing fetched"):
+        pass_s(time, liveness, 10, {ONE: 5})
 
 
 def test_a_known_reason_counts_as_life() -> None:
@@ -66,7 +105,7 @@ def test_a_known_reason_counts_as_life() -> None:
     for _ in range(20):
         time.now += 30
         liveness.busy()
-        liveness.judge(7)
+        liveness.judge({ONE: 7})
 
 
 def delivery(message_type: str, *more: tuple[str, bytes], group: str = "g") -> Delivery:

@@ -24,7 +24,9 @@ class Message(BaseModel):
     TYPE: ClassVar[str]
     TOPIC: ClassVar[str]
 
-    def in_envelope(self, *, source: str, stream: str, version: int, time: datetime) -> Envelope:
+    def in_envelope(
+        self, *, source: str, stream: str, version: int, time: datetime, traceparent: str | None = None
+    ) -> Envelope:
         """This message about the event at ``version`` of ``stream``, as ``source`` publishes it."""
         return Envelope(
             id=derived_id(source, stream, version, self.TYPE),
@@ -33,6 +35,7 @@ class Message(BaseModel):
             time=time,
             subject=stream,
             data=self.model_dump_json().encode(),
+            traceparent=traceparent,
         )
 
     @classmethod

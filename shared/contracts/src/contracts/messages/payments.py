@@ -107,7 +107,10 @@ class PaymentConfirmed(Message):
 
 
 class PaymentFailed(Message):
-    """A gateway says that an attempt to pay failed. Another may still succeed, unless the payment ``is_over``."""
+    """A gateway says that an attempt to pay failed. Another may still succeed, unless the payment ``is_over``.
+
+    ``attempt_id`` tells the payment's attempts apart, where the gateway does: one that is told twice failed once.
+    """
 
     TYPE: ClassVar[str] = "gridledger.payments.PaymentFailed.v1"
     TOPIC: ClassVar[str] = PAYMENTS
@@ -120,6 +123,7 @@ class PaymentFailed(Message):
     reference: Identifier | None = None
     user_id: Identifier | None = None
     is_over: bool = False
+    attempt_id: Identifier | None = None
 
 
 class PaymentRefunded(Message):

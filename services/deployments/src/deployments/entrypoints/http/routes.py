@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from chassis.errors import NotFound
 from chassis.http import ExactRouter, create_app, require_service_token
+from chassis.postgres import is_reachable
 from deployments import bootstrap
 from deployments.projections.views import JOBS_MAX, JobStatus, Views
 
@@ -21,7 +22,7 @@ def make_app(parts: bootstrap.Parts) -> FastAPI:
     views = bootstrap.make_views(parts)
 
     async def readiness() -> Mapping[str, bool]:
-        return {"database": await views.is_reachable()}
+        return {"database": await is_reachable(parts.pool)}
 
     app = create_app(title="Gridledger deployments", readiness=readiness)
     app.include_router(routes(views, parts.settings.service_token))

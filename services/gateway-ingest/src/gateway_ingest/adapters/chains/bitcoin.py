@@ -6,7 +6,7 @@ Needs neither a wallet nor an index of transactions; no key of ours ever comes n
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 from chassis.settings import SettingsError
 from contracts.amounts import parse_units
 from gateway_ingest.adapters.chains.json_rpc import JsonRpc, NodeRefused, reading
-from gateway_ingest.application.watching_ports import Pool, Scanned
+from gateway_ingest.adapters.chains.recipients import ANYBODY
+from gateway_ingest.application.watching_ports import ChainMoved, Looked, Pool, Scanned
 from gateway_ingest.domain.deposits import Block, Transfer
 from gateway_ingest.domain.facts import Amount
 
@@ -69,6 +70,26 @@ class BitcoinChain:
         with reading(self.network):
             return await self._pool(frozenset(keys))
 
+    async def transaction(self, tx: str, in_block: int | None = None) -> Looked | None:
+        """See the port. Where the node keeps no index of transactions, the block must be named."""
+        with reading(self.network):
+            if in_block is not None:
+                return await self._in_block(tx, in_block)
+            try:
+                found = await self._rpc.call("getrawtransaction", tx, 1)
+            except NodeRefused:
+                return None
+            if not found.get("blockhash"):
+                return Looked(None)
+            block = await self._header(found["blockhash"])
+            if await self._rpc.call("getblockhash", block.number) != block.hash:
+                raise ChainMoved(f"{self.network}: a transaction of a block that is none of the chain's")
+            return Looked(block, list(_transfers(found, ANYBODY)))
+
+    async def balance(self, key: str, number: int) -> int | None:
+        """Nothing moves here but by transactions: nobody needs to ask."""
+        return None
+
     async def close(self) -> None:
         """See the port."""
         await self._rpc.close()
@@ -92,11 +113,21 @@ class BitcoinChain:
             return _block(await self._rpc.call("getblockheader", block_hash, True))
 
     async def _scan(self, number: int, wanted: frozenset[str]) -> Scanned:
+        found = await self._full_block(number)
+        return Scanned(_block(found), [one for tx in _transactions(found) for one in _transfers(tx, wanted)])
+
+    async def _in_block(self, tx: str, number: int) -> Looked | None:
+        if await self.block(number) is None:
+            return None
+        found = await self._full_block(number)
+        for one in _transactions(found):
+            if one["txid"] == tx:
+                return Looked(_block(found), list(_transfers(one, ANYBODY)))
+        return None
+
+    async def _full_block(self, number: int) -> Any:
         block_hash = await self._rpc.call("getblockhash", number)
-        found = await self._rpc.call("getblock", block_hash, VERBOSE_WITH_TRANSACTIONS)
-        # btcd calls them rawtx.
-        transactions = found.get("rawtx") or found.get("tx")
-        return Scanned(_block(found), [one for tx in transactions for one in _transfers(tx, wanted)])
+        return await self._rpc.call("getblock", block_hash, VERBOSE_WITH_TRANSACTIONS)
 
 
 def _block(found: Any) -> Block:
@@ -104,8 +135,13 @@ def _block(found: Any) -> Block:
     return Block(int(found["height"]), _hash(found["hash"]), found.get("previousblockhash", ""), time)
 
 
-def _transfers(tx: Any, wanted: frozenset[str]) -> Iterator[Transfer]:
-    """What the transaction moves to us."""
+def _transactions(block: Any) -> Any:
+    """btcd calls them rawtx."""
+    return block.get("rawtx") or block.get("tx")
+
+
+def _transfers(tx: Any, wanted: Container[str]) -> Iterator[Transfer]:
+    """What the transaction moves to ``wanted``."""
     for output in tx["vout"]:
         script = output["scriptPubKey"]["hex"]
         if script in wanted:

@@ -1,35 +1,33 @@
 """A node that speaks Ethereum's interface: the network's own coin by transactions, tokens by their Transfer logs.
 
 A transaction that may concern us is believed by its receipt alone: it succeeded, in this very block. Coins that a
-contract sends from within (no transaction of its own) leave no trace that is looked at here.
+contract sends from within (no transaction of its own) are seen only where somebody names the transaction, and the node
+can trace it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from chassis.settings import SettingsError
+from gateway_ingest.adapters.chains.evm_logs import TransferLogs, recipient_of
 from gateway_ingest.adapters.chains.json_rpc import JsonRpc, NodeRefused, reading
-from gateway_ingest.application.watching_ports import ChainMoved, Pool, Scanned
-from gateway_ingest.domain.deposits import Block, Transfer
+from gateway_ingest.adapters.chains.recipients import ANYBODY
+from gateway_ingest.application.watching_ports import ChainMoved, Looked, Pool, Scanned
+from gateway_ingest.domain.deposits import Block, Transfer, place_within
 from gateway_ingest.domain.facts import Amount
 from gateway_ingest.domain.networks import Network, Token
 
-TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
-"""Transfer(address,address,uint256). An ERC-721 has the same, and four topics."""
-TRANSFER_TOPICS = 3
 DECIMALS_CALL = "0x313ce567"
-RECIPIENTS_MAX = 200
-"""In one filter; nodes refuse endless ones."""
-FILTERS_MAX = 5
-"""Where more would be needed, all transfers of our tokens are asked for instead: anybody may begin payments, and what a
-block costs must not grow with them."""
 CALLS_AT_ONCE = 4
 OWN_COIN_PLACE = "0"
+MOVING_CALLS = frozenset({"CALL", "CREATE", "CREATE2", "SELFDESTRUCT"})
+"""Others show a value, too, and move none."""
 
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 
@@ -42,6 +40,7 @@ class EvmChain:
         self._coin = network
         self._rpc = rpc
         self._tokens = {token.contract: token for token in tokens}
+        self._logs = TransferLogs(network.key, rpc, self._tokens)
         self._chain_id = chain_id
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
 
@@ -75,17 +74,45 @@ class EvmChain:
         """Blocks come quickly; what waits for one is not looked at."""
         return None
 
+    async def transaction(self, tx: str, in_block: int | None = None) -> Looked | None:
+        """See the port. The node finds the block by itself."""
+        with reading(self.network):
+            receipt = await self._rpc.call("eth_getTransactionReceipt", tx)
+            sent = await self._rpc.call("eth_getTransactionByHash", tx)
+            if receipt is None:
+                return None if sent is None else Looked(None)
+            return await self._looked(tx, sent, receipt)
+
+    async def balance(self, key: str, number: int) -> int | None:
+        """See the port."""
+        with reading(self.network):
+            try:
+                return _number(await self._rpc.call("eth_getBalance", key, hex(number)))
+            except NodeRefused:
+                # Few nodes remember what every account held long ago.
+                return None
+
     async def close(self) -> None:
         """See the port."""
         await self._rpc.close()
 
+    async def _looked(self, tx: str, sent: Mapping[str, Any] | None, receipt: Mapping[str, Any]) -> Looked:
+        header = await self._rpc.call("eth_getBlockByNumber", receipt["blockNumber"], False)
+        if header is None or header["hash"] != receipt["blockHash"]:
+            raise ChainMoved(f"{self.network}: a receipt of another block")
+        if not _has_succeeded(receipt):
+            return Looked(_block(header), has_failed=True)
+        within = await self._within(tx)
+        transfers = [*self._moved(tx, sent, receipt, ANYBODY), *(within or ())]
+        return Looked(_block(header), transfers, is_all=within is not None)
+
     async def _span(self, first: int, last: int, wanted: frozenset[str]) -> Sequence[Scanned]:
         blocks = await asyncio.gather(*(self._full_block(number) for number in range(first, last + 1)))
         found = {block["hash"]: self._own_coin(block, wanted) for block in blocks}
-        for log in await self._logs(first, last, sorted(wanted)):
+        for log in await self._logs.sent_to(wanted, blocks):
             if log["blockHash"] not in found:
                 raise ChainMoved(f"{self.network}: a log of a block that is none of the chain's")
-            found[log["blockHash"]].add(log["transactionHash"])
+            found[log["blockHash"]].add(_hash(log["transactionHash"]))
         return [await self._scanned(block, found[block["hash"]], wanted) for block in blocks]
 
     async def _check_decimals(self, token: Token) -> None:
@@ -110,75 +137,70 @@ class EvmChain:
             if (tx.get("to") or "").lower() in wanted and _number(tx["value"]) > 0
         }
 
-    async def _logs(self, first: int, last: int, recipients: Sequence[str]) -> list[dict[str, Any]]:
-        """Transfer logs of our tokens to us. A node that finds the range too wide is asked for its halves."""
-        if not self._tokens or not recipients:
-            return []
-        if len(recipients) > FILTERS_MAX * RECIPIENTS_MAX:
-            ours = frozenset(recipients)
-            logs = [log for log in await self._logs_to(first, last, None) if _recipient(log["topics"]) in ours]
-        else:
-            logs = []
-            for start in range(0, len(recipients), RECIPIENTS_MAX):
-                padded = [f"0x{key[2:]:0>64}" for key in recipients[start : start + RECIPIENTS_MAX]]
-                logs += await self._logs_to(first, last, padded)
-        return [log for log in logs if not log.get("removed")]
-
-    async def _logs_to(self, first: int, last: int, padded: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Those to ``padded``; to anybody where that is None."""
-        wanted = {
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-            "address": sorted(self._tokens),
-            "topics": [TRANSFER_TOPIC] if padded is None else [TRANSFER_TOPIC, None, list(padded)],
-        }
-        try:
-            found: list[dict[str, Any]] = await self._rpc.call("eth_getLogs", wanted)
-        except NodeRefused:
-            if first == last:
-                raise
-            middle = (first + last) // 2
-            return await self._logs_to(first, middle, padded) + await self._logs_to(middle + 1, last, padded)
-        return found
-
     async def _scanned(self, block: dict[str, Any], ours: set[str], wanted: frozenset[str]) -> Scanned:
+        listed = {tx["hash"]: tx for tx in block["transactions"] if tx["hash"] in ours}
         transfers: list[Transfer] = []
-        for tx in block["transactions"]:
-            if tx["hash"] in ours:
-                transfers += await self._transfers(block, tx, wanted)
+        # A log may be of a transaction that its block does not list: so Polygon's bridge pays out.
+        for tx_hash in (*listed, *sorted(ours - listed.keys())):
+            receipt = await self._rpc.call("eth_getTransactionReceipt", tx_hash)
+            if receipt is None or receipt["blockHash"] != block["hash"]:
+                raise ChainMoved(f"{self.network}: a receipt of another block")
+            if _has_succeeded(receipt):
+                transfers += self._moved(tx_hash, listed.get(tx_hash), receipt, wanted)
         return Scanned(_block(block), transfers)
 
-    async def _transfers(
-        self, block: Mapping[str, Any], tx: Mapping[str, Any], wanted: frozenset[str]
+    def _moved(
+        self, tx_hash: str, tx: Mapping[str, Any] | None, receipt: Mapping[str, Any], wanted: Container[str]
     ) -> list[Transfer]:
-        receipt = await self._rpc.call("eth_getTransactionReceipt", tx["hash"])
-        if receipt is None or receipt["blockHash"] != block["hash"]:
-            raise ChainMoved(f"{self.network}: a receipt of another block")
-        if _number(receipt["status"]) != 1:
-            return []
-        found = list(self._of_tokens(tx["hash"], receipt["logs"], wanted))
+        """What a transaction that succeeded moves to ``wanted``, but what contracts send from within."""
+        found = list(self._of_tokens(tx_hash, receipt["logs"], wanted))
+        if tx is None:
+            return found
         to, units = (tx.get("to") or "").lower(), _number(tx["value"])
-        if to in wanted and units > 0:
-            amount = Amount(units, self._coin.coin, self._coin.exponent)
-            found.append(Transfer(_hash(tx["hash"]), OWN_COIN_PLACE, to, amount))
+        if to and to in wanted and units > 0:
+            found.append(Transfer(_hash(tx_hash), OWN_COIN_PLACE, to, self._coins(units)))
         return found
 
-    def _of_tokens(self, tx_hash: str, logs: Sequence[Mapping[str, Any]], wanted: frozenset[str]) -> Iterator[Transfer]:
+    async def _within(self, tx: str) -> list[Transfer] | None:
+        """What contracts send of the network's own coin while the transaction runs; None where the node cannot tell."""
+        try:
+            top = await self._rpc.call("debug_traceTransaction", tx, {"tracer": "callTracer"})
+        except NodeRefused:
+            return None
+        sums: Counter[str] = Counter()
+        for call in _calls_below(top):
+            if call["type"] in MOVING_CALLS and call.get("to") and call["to"] != call["from"]:
+                sums[call["to"].lower()] += _number(call.get("value") or "0x0")
+        return [Transfer(tx, place_within(to), to, self._coins(units)) for to, units in sums.items() if units > 0]
+
+    def _coins(self, units: int) -> Amount:
+        return Amount(units, self._coin.coin, self._coin.exponent)
+
+    def _of_tokens(self, tx_hash: str, logs: Sequence[Mapping[str, Any]], wanted: Container[str]) -> Iterator[Transfer]:
         """By their place in the receipt: it stays when a fork moves the transaction within a block or to another."""
         for place, log in enumerate(logs, start=1):
             token = self._tokens.get(log["address"].lower())
-            topics = log["topics"]
-            if token is None or len(topics) != TRANSFER_TOPICS or topics[0] != TRANSFER_TOPIC:
+            to = recipient_of(log)
+            if token is None or to is None or to not in wanted:
                 continue
-            to, units = _recipient(topics), _number(log["data"])
+            units = _number(log["data"])
             # Anybody can make a token tell of a transfer of nothing.
-            if to in wanted and units > 0:
+            if units > 0:
                 yield Transfer(_hash(tx_hash), str(place), to, Amount(units, token.code, token.exponent))
 
 
-def _recipient(topics: Sequence[str]) -> str | None:
-    """None where a token does not tell it as others do."""
-    return f"0x{topics[2][-40:].lower()}" if len(topics) == TRANSFER_TOPICS else None
+def _calls_below(top: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """All calls within, but what was undone because it or a call around it failed."""
+    waiting = list(top.get("calls", ()))
+    while waiting:
+        call = waiting.pop()
+        if "error" not in call:
+            yield call
+            waiting += call.get("calls", ())
+
+
+def _has_succeeded(receipt: Mapping[str, Any]) -> bool:
+    return _number(receipt["status"]) == 1
 
 
 def _block(found: Any) -> Block:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from chassis.errors import OperationalError
+from chassis.http.calling import HttpClient
 from chassis.settings import is_loopback
 
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
@@ -52,7 +53,7 @@ class JsonRpc:
         self._url = url
         self._ids = count(1)
         on_this_machine = is_loopback(urlsplit(url).hostname or "")
-        self._http = httpx.AsyncClient(timeout=timeout_s, trust_env=not on_this_machine, transport=transport)
+        self._http = HttpClient(timeout=timeout_s, trust_env=not on_this_machine, transport=transport)
 
     async def call(self, method: str, *params: Any) -> Any:
         """The result; numbers with a point are Decimal. Raises NodeAway, NodeRefused."""

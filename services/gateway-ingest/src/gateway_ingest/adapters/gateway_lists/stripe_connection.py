@@ -15,6 +15,7 @@ import httpx
 import stripe
 
 from chassis.errors import OperationalError
+from chassis.http.calling import HttpClient
 from chassis.settings import is_loopback
 
 PINNED_API_VERSION = "2026-10-28.endive"
@@ -104,7 +105,7 @@ class _HttpxTransport(stripe.HTTPClient):
 
     def __init__(self, timeout_s: float, *, trust_env: bool) -> None:
         super().__init__()
-        self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=trust_env)
+        self._client = HttpClient(timeout=timeout_s, trust_env=trust_env)
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: str | bytes | None = None

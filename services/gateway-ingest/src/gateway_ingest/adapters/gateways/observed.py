@@ -93,9 +93,11 @@ class FailedObserved(_Observed):
     reference: Text | None = None
     user_id: Identifier | None = None
     is_over: bool = False
+    attempt_id: Identifier | None = None
 
     def fact(self) -> Fact:
-        return Failed(self.payment_id, self.reason_code, self.reason, self.reference, self.user_id, self.is_over)
+        about = (self.reference, self.user_id, self.is_over, self.attempt_id)
+        return Failed(self.payment_id, self.reason_code, self.reason, *about)
 
 
 class RefundedObserved(_Observed):

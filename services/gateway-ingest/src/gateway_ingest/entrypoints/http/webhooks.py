@@ -1,6 +1,6 @@
 """The webhooks' endpoints: plain ASGI before the framework, since every payment passes here and only the raw bytes
 are needed. Reads the body within its limits, hands it on, answers; what a request is named and counted by is the
-chassis's RequestContext. Decides nothing about the webhook.
+chassis's outermost layers. Decides nothing about the webhook.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.errors import DomainError, OperationalError
 from chassis.http import problem, unavailable
-from chassis.http.request_context import RequestContext
+from chassis.http.traced import outermost
 from gateway_ingest.application.intake import Intake
 from gateway_ingest.application.ports import GatewayPort
 from gateway_ingest.entrypoints.http.body import BodyReader, BodyTooLarge, BodyTooSlow
@@ -34,7 +34,7 @@ class Webhooks:
     def __init__(self, app: ASGIApp, *, intake: Intake, gateways: Mapping[str, GatewayPort]) -> None:
         self._app = app
         self._endpoints = {
-            path: RequestContext(WebhookEndpoint(path, gateway, intake))
+            path: outermost(WebhookEndpoint(path, gateway, intake))
             for gateway in gateways.values()
             for path in gateway.paths
         }

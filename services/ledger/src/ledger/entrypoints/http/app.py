@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fastapi import Depends, FastAPI
 
 from chassis.http import create_app, require_service_token
+from chassis.postgres import is_reachable
 from ledger.bootstrap import Parts
 from ledger.entrypoints.http import reads, writes
 
@@ -15,7 +16,7 @@ def make_app(parts: Parts) -> FastAPI:
     """The application on these parts."""
 
     async def readiness() -> Mapping[str, bool]:
-        return {"database": await parts.pool.fetchval("SELECT true")}
+        return {"database": await is_reachable(parts.pool)}
 
     app = create_app(title="Gridledger ledger", readiness=readiness)
     guarded = [Depends(require_service_token(parts.settings.service_token))]

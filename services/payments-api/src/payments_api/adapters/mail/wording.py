@@ -23,6 +23,7 @@ SUBJECTS: Mapping[Kind, str] = {
     "failed": "Your payment {reference} failed",
     "credited": "Receipt {receipt}: your payment {reference}",
     "renewal": "Your subscription: {amount} to pay, {reference}",
+    "purchase_refused": "{service} could not be bought",
 }
 
 

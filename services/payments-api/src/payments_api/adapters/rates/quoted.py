@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from chassis.http.calling import HttpClient
 from chassis.settings import is_loopback
 from payments_api.application.gateways import GatewayAway
 
@@ -83,7 +84,7 @@ class JsonSource:
             raise GatewayAway(self._name, "an answer that is no JSON") from None
 
     def _line(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
+        return HttpClient(
             base_url=self._base_url,
             timeout=self._timeout_s,
             headers=self._headers,

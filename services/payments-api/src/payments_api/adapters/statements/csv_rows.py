@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from payments_api.adapters.statements import fields
+from payments_api.adapters.statements import fields, sides
 from payments_api.adapters.statements.fields import NAME_MAX_CHARS, DayOrder
 from payments_api.application.bank_statements import Booking, Statement, StatementRefused
 
@@ -24,6 +25,8 @@ COLUMNS: Mapping[str, frozenset[str]] = {
     "amount": frozenset({"amount"}),
     "credit": frozenset({"credit", "credit amount", "money in", "paid in"}),
     "debit": frozenset({"debit", "debit amount", "money out", "paid out"}),
+    "side": sides.COLUMNS,
+    "kind": sides.KIND_COLUMNS,
     "currency": frozenset({"currency", "ccy"}),
     "remittance": frozenset({"remittance", "remittance information", "description", "details", "narrative", "purpose"}),
     "payer": frozenset({"payer", "debtor", "name", "sender", "counterparty"}),
@@ -33,13 +36,20 @@ COLUMNS: Mapping[str, frozenset[str]] = {
     "account": frozenset({"account", "account number", "iban"}),
 }
 
+_BETWEEN_WORDS = str.maketrans("_-/", "   ")
+
 
 class Header(NamedTuple):
-    """The columns by our names, None for those that we do not need."""
+    """The columns by our names, None for those that we do not need; and as the bank wrote them."""
 
     line: int
     delimiter: str
     names: Sequence[str | None]
+    titles: Sequence[str]
+
+    def title(self, name: str) -> str:
+        """The bank's own name of the column that we call ``name``."""
+        return self.titles[self.names.index(name)]
 
 
 class Row(NamedTuple):
@@ -49,31 +59,35 @@ class Row(NamedTuple):
     cells: Mapping[str, str]
 
 
+class Given(NamedTuple):
+    """What the file does not say itself. ``side`` is the column that says whether money came or went, and its title."""
+
+    currency: str | None
+    order: DayOrder | None
+    side: tuple[str, str] | None
+
+
 def read_csv(text: str, *, currency: str | None, order: DayOrder | None) -> Statement:
     """The statement; ``currency`` is of files without such a column, ``order`` that of dates with slashes. Raises
     StatementRefused."""
-    bookings: list[Booking] = []
-    skipped = 0
-    for row in _rows(text):
-        booking = _booking(row, currency, order)
-        if booking is None:
-            skipped += 1
-        else:
-            bookings.append(booking)
-        if len(bookings) + skipped > ENTRIES_MAX:
-            raise StatementRefused("too_many_entries", f"a file may have {ENTRIES_MAX} entries", row.line)
-    return Statement(bookings, skipped)
+    header, rows = _read(text)
+    if len(rows) > ENTRIES_MAX:
+        raise StatementRefused("too_many_entries", f"a file may have {ENTRIES_MAX} entries", rows[ENTRIES_MAX].line)
+    given = Given(currency, order, _side_column(header, rows))
+    bookings = [_booking(row, given) for row in rows]
+    came = [booking for booking in bookings if booking is not None]
+    return Statement(came, len(bookings) - len(came))
 
 
-def _booking(row: Row, currency: str | None, order: DayOrder | None) -> Booking | None:
+def _booking(row: Row, given: Given) -> Booking | None:
     cells = row.cells
-    code = cells.get("currency") or currency
+    code = cells.get("currency") or given.currency
     if not code:
         raise StatementRefused("no_currency", "there is no currency; name the file's", row.line)
     asset = fields.asset_of(code, row.line)
-    booked_on = fields.day(cells.get("booked_on", ""), row.line, order)
-    units = _units(row, asset)
-    value_date = fields.day(cells["value_date"], row.line, order) if cells.get("value_date") else None
+    booked_on = fields.day(cells.get("booked_on", ""), row.line, given.order)
+    units = _units(row, asset, given.side)
+    value_date = fields.day(cells["value_date"], row.line, given.order) if cells.get("value_date") else None
     bank_reference = fields.whole_reference(cells.get("bank_reference"), row.line)
     if units <= 0:
         return None
@@ -89,21 +103,54 @@ def _booking(row: Row, currency: str | None, order: DayOrder | None) -> Booking 
     )
 
 
-def _units(row: Row, asset: str) -> int:
+def _side_column(header: Header, rows: Sequence[Row]) -> tuple[str, str] | None:
+    """The column that says whether money came or went. One that is called a type says that or something else; where it
+    says something else, a minus must stand somewhere, or all of the file would be taken for incoming."""
+    if "amount" not in header.names:
+        return None
+    if "side" in header.names:
+        return "side", header.title("side")
+    if "kind" not in header.names:
+        return None
+    says_sides = any(sides.is_side(row.cells["kind"]) for row in rows)
+    is_signed = any("-" in row.cells["amount"] for row in rows)
+    return ("kind", header.title("kind")) if says_sides or not is_signed else None
+
+
+def _units(row: Row, asset: str, side: tuple[str, str] | None) -> int:
     """What came in; zero or less for a line that brought nothing."""
-    if "amount" in row.cells:
-        return fields.signed_units(row.cells["amount"], asset, row.line)
+    if "amount" not in row.cells:
+        return _units_of_two(row, asset)
+    units = fields.signed_units(row.cells["amount"], asset, row.line)
+    if side is None:
+        return units
+    name, title = side
+    if not sides.is_incoming(row.cells[name], title, row.line):
+        return -abs(units)
+    if units < 0:
+        raise StatementRefused("bad_amount", f"the amount is below zero, and {title!r} says that it came", row.line)
+    return units
+
+
+def _units_of_two(row: Row, asset: str) -> int:
+    """Banks leave the other column empty, or write a zero there."""
     came, went = row.cells.get("credit", ""), row.cells.get("debit", "")
-    if bool(came) == bool(went):
+    incoming = fields.signed_units(came, asset, row.line) if came else 0
+    outgoing = fields.signed_units(went, asset, row.line) if went else 0
+    if not (came or went) or (incoming and outgoing):
         raise StatementRefused("bad_amount", "either credit or debit must be filled in", row.line)
-    units = fields.signed_units(came or went, asset, row.line)
-    return units if came else -abs(units)
+    return incoming or -abs(outgoing)
 
 
-def _rows(text: str) -> Iterator[Row]:
+def _read(text: str) -> tuple[Header, Sequence[Row]]:
     if "\x00" in text:
         raise StatementRefused("not_csv", "The file holds bytes that no text has")
-    header = _header(lines := list(io.StringIO(text, newline="")))
+    lines = list(io.StringIO(text, newline=""))
+    header = _header(lines)
+    return header, list(islice(_rows(header, lines), ENTRIES_MAX + 1))
+
+
+def _rows(header: Header, lines: Sequence[str]) -> Iterator[Row]:
     reader = csv.reader(lines[header.line :], delimiter=header.delimiter, strict=True)
     try:
         for cells in reader:
@@ -123,10 +170,11 @@ def _rows(text: str) -> Iterator[Row]:
 def _header(lines: Sequence[str]) -> Header:
     for line, text in enumerate(lines[:HEADER_WITHIN_LINES], start=1):
         delimiter = max(DELIMITERS, key=text.count)
-        names = [_name(cell) for cell in _cells(text, delimiter, line)]
+        titles = _cells(text, delimiter, line)
+        names = [_name(cell) for cell in titles]
         if "booked_on" in names and {"amount", "credit"} & set(names):
             _refuse_doubles(names, line)
-            return Header(line, delimiter, names)
+            return Header(line, delimiter, _without_total(names, line), titles)
     raise StatementRefused("no_header", "There is no line that names at least a date and an amount")
 
 
@@ -144,6 +192,16 @@ def _refuse_doubles(names: Sequence[str | None], line: int) -> None:
         raise StatementRefused("double_column", f"two columns could be the {twice[0].replace('_', ' ')}", line)
 
 
+def _without_total(names: Sequence[str | None], line: int) -> Sequence[str | None]:
+    """Beside a column for each direction the amount says nothing more; beside one of them it could mean either."""
+    directed = {"credit", "debit"} & set(names)
+    if "amount" not in names or not directed:
+        return names
+    if len(directed) == 1:
+        raise StatementRefused("double_column", f"both amount and {directed.pop()} could be what came", line)
+    return [None if name == "amount" else name for name in names]
+
+
 def _name(cell: str) -> str | None:
-    words = " ".join(cell.replace("_", " ").replace("-", " ").split()).lower()
+    words = " ".join(cell.translate(_BETWEEN_WORDS).split()).lower()
     return next((name for name, spellings in COLUMNS.items() if words in spellings), None)

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from chassis.errors import InvalidField
+from payments_api.adapters.statements.confirmed_rows import confirmed_under, settle_lines
 from payments_api.application.bank_matching import Candidate
 from payments_api.application.bank_receipts import NAME
 from payments_api.application.bank_statements import Entry, EntryState
@@ -16,17 +17,13 @@ from payments_api.application.bank_statements import Entry, EntryState
 OPEN_MAX_PAYMENTS = 2_000
 CURSOR_SEPARATOR = "~"
 
-# A line whose transfer an operator confirmed by hand before the statement came is settled as it comes.
 _INSERT = """
 INSERT INTO bank_entries (id, receipt_id, account, bank_reference, booked_on, value_date, asset, units, remittance,
-                          payer, state, payment_id, settled_at)
-SELECT e.id, e.receipt_id, e.account, e.bank_reference, e.booked_on, e.value_date, e.asset, e.units, e.remittance,
-       e.payer, CASE WHEN r.id IS NULL THEN 'open' ELSE 'accepted' END, r.payment_id,
-       CASE WHEN r.id IS NULL THEN NULL ELSE clock_timestamp() END
+                          payer, state)
+SELECT e.*, 'open'
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::date[], $7::text[], $8::numeric[],
             $9::text[], $10::text[])
     AS e (id, receipt_id, account, bank_reference, booked_on, value_date, asset, units, remittance, payer)
-LEFT JOIN bank_receipts AS r ON r.id = e.receipt_id AND r.asset = e.asset AND r.units = e.units
 ORDER BY e.id
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
@@ -60,7 +57,7 @@ class PostgresEntryDesk:
         self._pool = pool
 
     async def keep(self, entries: Sequence[Entry]) -> int:
-        """See the port."""
+        """See the port. A line whose transfer was confirmed before the statement came is settled as it comes."""
         columns = (
             [entry.id for entry in entries],
             [entry.receipt_id for entry in entries],
@@ -73,7 +70,13 @@ class PostgresEntryDesk:
             [entry.remittance for entry in entries],
             [entry.payer for entry in entries],
         )
-        return len(await self._pool.fetch(_INSERT, *columns))
+        async with self._pool.acquire() as conn, conn.transaction():
+            new = {row["id"] for row in await conn.fetch(_INSERT, *columns)}
+            came = sorted({entry.receipt_id for entry in entries if entry.id in new})
+            for first_id, receipts in (await confirmed_under(conn, came)).items():
+                for receipt in receipts:
+                    await settle_lines(conn, first_id, receipt)
+        return len(new)
 
     async def read(self, entry_ids: Sequence[str]) -> Sequence[Entry]:
         """See the port."""

@@ -16,10 +16,12 @@ _RECEIPTS = """
 SELECT r.id, r.asset, r.units - (
     SELECT coalesce(sum(b.units), 0) FROM bank_returns AS b WHERE b.receipt_id = r.id
 ) AS units_left
-FROM bank_receipts AS r WHERE r.payment_id = $1 AND ($2::text IS NULL OR r.id = $2) ORDER BY r.created_at
+FROM bank_receipts AS r
+WHERE r.payment_id = $1 AND ($2::text IS NULL OR r.id IN ($2, $3) OR r.again_of = $2) ORDER BY r.created_at
 """
 _READ = """
-SELECT b.*, r.payment_id, r.asset FROM bank_returns AS b JOIN bank_receipts AS r ON r.id = b.receipt_id WHERE b.id = $1
+SELECT b.*, r.payment_id, r.asset, r.again_of
+FROM bank_returns AS b JOIN bank_receipts AS r ON r.id = b.receipt_id WHERE b.id = $1
 """
 _INSERT = """
 INSERT INTO bank_returns (id, receipt_id, bank_reference, units, reason) VALUES ($1, $2, $3, $4, $5)
@@ -49,13 +51,16 @@ class PostgresReturnDesk:
                 raise NotABankTransfer
             known = await conn.fetchrow(_READ, return_id)
             if known is None:
-                returned = _returned(await conn.fetch(_RECEIPTS, sent_back.payment_id, receipt_id), sent_back)
+                named = (sent_back.payment_id, receipt_id, sent_back.returned_reference)
+                returned = _returned(await conn.fetch(_RECEIPTS, *named), sent_back)
                 await conn.execute(
                     _INSERT, return_id, returned, sent_back.bank_reference, sent_back.units, sent_back.reason
                 )
             # Read once more: the same reference may just have come for another payment, whose row we do not hold.
-            kept = _return(await conn.fetchrow(_READ, return_id), is_repeat=known is not None)
-            _refuse_other_content(kept, receipt_id, sent_back)
+            row = await conn.fetchrow(_READ, return_id)
+            kept = _return(row, is_repeat=known is not None)
+            is_of_another = receipt_id not in (None, kept.receipt_id, row["again_of"])
+            _refuse_other_content(kept, sent_back, is_of_another and sent_back.returned_reference != kept.receipt_id)
             return kept
 
     async def told(self, return_id: str) -> None:
@@ -81,9 +86,9 @@ def _returned(receipts: Sequence[Mapping[str, Any]], sent_back: SentBack) -> str
     return found
 
 
-def _refuse_other_content(kept: Return, receipt_id: str | None, sent_back: SentBack) -> None:
+def _refuse_other_content(kept: Return, sent_back: SentBack, is_of_another: bool) -> None:
     same = (kept.payment_id, kept.asset, kept.units) == (sent_back.payment_id, sent_back.asset, sent_back.units)
-    if not same or receipt_id not in (None, kept.receipt_id):
+    if not same or is_of_another:
         raise Conflict("bank_reference_used", "This transfer back was recorded already, for something else")
 
 

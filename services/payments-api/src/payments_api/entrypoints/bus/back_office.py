@@ -59,6 +59,7 @@ class _Keeping:
             reason_code=reason_code,
             reason=storable(message.reason, TEXT_MAX_CHARS) or reason_code,
             is_over=message.is_over,
+            attempt_id=message.attempt_id,
             at=message.failed_at,
         )
         await keep_failure(conn, failure)

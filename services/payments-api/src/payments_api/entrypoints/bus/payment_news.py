@@ -71,7 +71,8 @@ class _PaymentNews:
 
     async def on_failed(self, conn: Any, envelope: Envelope) -> None:
         message = messages.PaymentFailed.from_envelope(envelope)
-        failed = ReportFailedAttempt(_text(message.reason_code), _text(message.reason), message.is_over)
+        words = (_text(message.reason_code), _text(message.reason))
+        failed = ReportFailedAttempt(*words, message.is_over, message.attempt_id)
         await self._apply(conn, message.gateway, message.gateway_payment_id, message.reference, failed)
 
     async def on_purchased(self, conn: Any, envelope: Envelope) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fastapi import FastAPI
 
 from chassis.http import create_app
+from chassis.postgres import is_reachable
 from payments_api.bootstrap import Parts
 from payments_api.entrypoints.http import (
     account,
@@ -35,7 +36,7 @@ def make_app(parts: Parts, *, heartbeat_s: float = live.HEARTBEAT_S) -> FastAPI:
     """The application. Ready as long as the database answers: without the ledger it still shows and takes webhooks."""
 
     async def readiness() -> Mapping[str, bool]:
-        return {"database": await parts.views.is_reachable()}
+        return {"database": await is_reachable(parts.pool)}
 
     app = create_app(title="Gridledger", readiness=readiness, body_max_bytes=BODY_MAX_BYTES)
     app.state.sessions = parts.sessions

@@ -23,9 +23,9 @@ from payments_api.entrypoints.http.idempotency_header import REPLAYED
 GATEWAY = "stripe"
 
 
-async def buy_by_card(parts: Parts, person: str, service: Service, key: str | None) -> Response:
-    """The answer: an intent to be paid, or why there is none."""
-    hashed = idempotency.request_hash("buy-now", service.id, "Stripe")
+async def buy_by_card(parts: Parts, person: str, service: Service, email: str | None, key: str | None) -> Response:
+    """The answer: an intent to be paid, or why there is none. News of it are mailed to ``email``."""
+    hashed = idempotency.request_hash("buy-now", service.id, "Stripe", *([] if email is None else [email]))
     named = None if key is None else IdempotencyKey(key, hashed)
     earlier = await idempotency.find(parts.pool, person, named) if named is not None else None
     if earlier is not None:
@@ -35,6 +35,7 @@ async def buy_by_card(parts: Parts, person: str, service: Service, key: str | No
         asset=PRICE_ASSET,
         price=parts.catalogue.pricing.price_of(service.price),
         description=service.name,
+        customer_email=email,
         options={"mode": "payment_intent"},
     )
     try:

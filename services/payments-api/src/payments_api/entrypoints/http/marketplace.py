@@ -47,7 +47,7 @@ def routes(parts: Parts) -> ExactRouter:
         if service is None:
             raise NotFound("unknown_service", "There is no such service")
         if body.payment_method == "Stripe":
-            return await buy_by_card(parts, person, service, key)
+            return await buy_by_card(parts, person, service, body.customer_email, key)
         asked = idempotency.request_hash("buy-now", service.id, body.payment_method)
         try:
             opened = await parts.purchasing.buy(person, service, None if key is None else IdempotencyKey(key, asked))

@@ -32,6 +32,7 @@ PaymentStatus = Literal[
 _MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=METADATA_KEY_MAX_CHARS, pattern=r"^[^\x00]+$")]
 _MetadataValue = Annotated[str, StringConstraints(max_length=METADATA_VALUE_MAX_CHARS, pattern=r"^[^\x00]*$")]
 MethodId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,255}$")]
+_Email = Annotated[str, Field(max_length=254, pattern=r"^[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+$")]
 _Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
@@ -70,7 +71,7 @@ class InitiatePayment(_Body):
     gateway: _Code
     package_id: _Code | None = None
     description: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")] | None = None
-    customer_email: Annotated[str, Field(max_length=254, pattern=r"^[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+$")] | None = None
+    customer_email: _Email | None = None
     metadata: dict[_MetadataKey, _MetadataValue] = Field(default_factory=dict, max_length=METADATA_MAX_KEYS)
     crypto: CryptoChoice | None = None
     payment_method_id: MethodId | None = None
@@ -232,10 +233,11 @@ class Services(_Body):
 
 
 class BuyNow(_Body):
-    """Buy one deployment of a service."""
+    """Buy one deployment of a service. ``customer_email`` is whom what becomes of a card's payment is mailed to."""
 
     service_id: Annotated[str, Field(min_length=1, max_length=255)]
     payment_method: Literal["TFC", "Stripe"]
+    customer_email: _Email | None = None
 
 
 class DeploymentStarted(_Body):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
@@ -29,6 +29,7 @@ from payments_api.entrypoints.http.shapes import CryptoChoice, Number
 
 Id = Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 _Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+LIMIT_DEFAULT, LIMIT_MAX = 50, 200
 _JSON = "application/json"
 
 
@@ -77,9 +78,10 @@ class SubscriptionShown(_Body):
 
 
 class SubscriptionList(_Body):
-    """Newest first."""
+    """A page; ``next_cursor`` asks for the following one."""
 
     subscriptions: list[SubscriptionShown]
+    next_cursor: str | None
 
 
 def routes(parts: Parts) -> ExactRouter:
@@ -95,8 +97,13 @@ def routes(parts: Parts) -> ExactRouter:
         return await _begin(parts, person, asked, named)
 
     @router.get("", response_model=SubscriptionList, summary="Your subscriptions, newest first")
-    async def subscriptions(person: Person) -> Mapping[str, Any]:
-        return {"subscriptions": await views.all(person)}
+    async def subscriptions(
+        person: Person,
+        limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+        cursor: Annotated[str | None, Query(max_length=400, pattern=r"^[^\x00]*$")] = None,
+    ) -> Mapping[str, Any]:
+        page, following = await views.page(person, limit=limit, cursor=cursor)
+        return {"subscriptions": page, "next_cursor": following}
 
     @router.get("/{subscription_id}", response_model=SubscriptionShown, summary="A subscription of yours")
     async def subscription(subscription_id: Id, person: Person) -> Mapping[str, Any]:

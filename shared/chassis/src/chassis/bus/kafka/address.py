@@ -25,7 +25,7 @@ _KNOWN = ("session_timeout_s", "replication_factor", "tls", "ca_file")
 
 @dataclass(frozen=True, slots=True)
 class KafkaAddress:
-    """``replication_factor`` None: three, or as many as there are brokers. The password is kept out of the repr."""
+    """``replication_factor`` None: three, or as many as are named and there. The password is kept out of the repr."""
 
     servers: tuple[str, ...]
     user: str | None = None

@@ -6,10 +6,11 @@ Topics are made to keep what they are given: replicated, in sync, never elected 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -20,6 +21,7 @@ from chassis.bus.kafka.errors import kafka_errors
 from chassis.bus.kafka.options import REQUEST_MAX_BYTES, REQUEST_TIMEOUT_MS, common_options
 from chassis.bus.kafka.producer import KafkaProducer
 from chassis.bus.port import PartitionCountMismatch
+from chassis.errors import OperationalError
 from contracts.topics import DEAD_LETTER_SUFFIX
 
 CONNECT_TIMEOUT_S = 10.0
@@ -31,6 +33,8 @@ RETENTION_MS = 30 * 24 * 3600 * 1000
 FOR_EVER_MS = -1
 _NO_ERROR = 0
 
+log = structlog.get_logger(__name__)
+
 
 class KafkaBus:
     """See ``chassis.bus.port.Bus``. Holds no connection itself."""
@@ -39,21 +43,31 @@ class KafkaBus:
         self._address = address
 
     @classmethod
+    def at(cls, url: str) -> KafkaBus:
+        """The bus that the URL names. Raises SettingsError."""
+        return cls(read_address(url))
+
+    @classmethod
     async def connect(cls, url: str) -> KafkaBus:
-        """The bus that the URL names, after a broker answered. Raises SettingsError, OperationalError."""
-        bus = cls(read_address(url))
+        """``at``, once a broker answered. Raises SettingsError, OperationalError."""
+        bus = cls.at(url)
+        await bus.reach()
+        return bus
+
+    async def reach(self) -> None:
+        """See the port."""
         with kafka_errors("connecting"):
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await _knock(bus._address)
-        async with bus._administrator():
-            return bus
+                await _knock(self._address)
+        async with self._administrator():
+            return
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See the port."""
         async with self._administrator() as administrator:
             with kafka_errors("making topics"):
                 async with asyncio.timeout(CREATE_TIMEOUT_S):
-                    existing = await _partitions(administrator, topics)
+                    existing = await _partitions(administrator, topics, _exists)
                     missing = {topic: count for topic, count in topics.items() if topic not in existing}
                     await self._create(administrator, missing)
                     existing |= await _until_usable(administrator, missing)
@@ -75,13 +89,27 @@ class KafkaBus:
     async def _create(self, administrator: Any, missing: Mapping[str, int]) -> None:
         if not missing:
             return
-        brokers = len((await administrator.describe_cluster())["brokers"])
-        replicas = self._address.replication_factor or min(REPLICAS, brokers)
+        replicas = self._address.replication_factor or await self._replicas(administrator)
+        if replicas < REPLICAS:
+            log.warning("topics_with_few_replicas", replicas=replicas, topics=sorted(missing))
         answer = await administrator.create_topics(
             [NewTopic(topic, count, replicas, topic_configs=topic_settings(topic, replicas))
              for topic, count in missing.items()]
         )  # fmt: skip
         _raise_refusals(answer.topic_errors)
+
+    async def _replicas(self, administrator: Any) -> int:
+        """As many as there are brokers, to three. Raises OperationalError while some are away.
+
+        Topics keep for ever what they are made with: while one of three brokers is up there must be none made.
+        """
+        named, up = len(self._address.servers), len((await administrator.describe_cluster())["brokers"])
+        if up < named:
+            raise OperationalError(
+                f"kafka: making topics: {up} of the {named} brokers in BUS_URL are up; "
+                "replication_factor=… there makes them nevertheless"
+            )
+        return min(REPLICAS, up)
 
     @asynccontextmanager
     async def _administrator(self) -> AsyncIterator[Any]:
@@ -134,20 +162,27 @@ def _raise_refusals(answers: Sequence[Sequence[Any]]) -> None:
             raise KafkaError(f"{topic}: {error.__name__}: {rest[0] if rest else ''}")
 
 
-async def _partitions(administrator: Any, topics: Collection[str]) -> dict[str, int]:
-    """Number of partitions of those topics that exist and can be used."""
+async def _partitions(
+    administrator: Any, topics: Collection[str], counts: Callable[[Mapping[str, Any]], bool]
+) -> dict[str, int]:
+    """Number of partitions of those topics whose description counts."""
     described = await administrator.describe_topics(list(topics)) if topics else []
-    return {
-        topic["topic"]: len(topic["partitions"])
-        for topic in described
-        if topic["error_code"] == _NO_ERROR and all(one["error_code"] == _NO_ERROR for one in topic["partitions"])
-    }
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if counts(topic)}
+
+
+def _exists(topic: Mapping[str, Any]) -> bool:
+    """Whether the topic is there, be it with partitions that nobody leads at the moment."""
+    return bool(topic["error_code"] == _NO_ERROR)
+
+
+def _is_usable(topic: Mapping[str, Any]) -> bool:
+    return _exists(topic) and all(one["error_code"] == _NO_ERROR for one in topic["partitions"])
 
 
 async def _until_usable(administrator: Any, topics: Collection[str]) -> dict[str, int]:
     """Wait until each new topic has its leaders."""
     while True:
-        found = await _partitions(administrator, topics)
+        found = await _partitions(administrator, topics, _is_usable)
         if len(found) == len(topics):
             return found
         await asyncio.sleep(CREATED_POLL_S)

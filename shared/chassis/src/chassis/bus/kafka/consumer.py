@@ -28,9 +28,12 @@ from chassis.bus.kafka.options import consumer_options
 from chassis.bus.kafka.ownership import Hands, Ownership
 from chassis.bus.kafka.rejoining import PROBE_EVERY_S, Rejoining
 from chassis.bus.port import NotAssigned, OffsetOutOfRange, RebalanceListener, Record, TopicPartition
+from chassis.errors import OperationalError
 
 START_TIMEOUT_S = 15.0
 ASK_TIMEOUT_S = 10.0
+BOUNDS_TIMEOUT_S = 3.0
+"""Of one partition; below what the stall check waits for all: one that cannot be asked must not hide the others."""
 COMMIT_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 8.0
 LOOK_EVERY_S = 0.1
@@ -59,8 +62,8 @@ class KafkaConsumer:
     async def start(self, listener: RebalanceListener) -> None:
         """See the port. The partitions come afterwards: a group may wait long for a member that died."""
         self._client = AIOKafkaConsumer(**consumer_options(self._address, self._group, self._client_id))
-        hands = Hands(self._hold, self._look_up, self._begin, self._stop, self._lose)
-        self._ownership = Ownership(listener, hands)
+        hands = Hands(self._hold, self._start_of, self._committed, self._begin, self._stop, self._lose)
+        self._ownership = Ownership(self._group, listener, hands)
         try:
             with kafka_errors(f"joining group {self._group}"):
                 async with asyncio.timeout(START_TIMEOUT_S):
@@ -117,12 +120,18 @@ class KafkaConsumer:
                     log.info("kafka_commit_late", group=self._group, error=repr(late))
 
     async def lag(self) -> Mapping[TopicPartition, int]:
-        """See the port."""
+        """See the port. Each is asked for by itself: one without a leader hides no other."""
         positions = dict(self._positions)
-        if not positions:
-            return {}
-        ends = await self._ends(positions)
-        return {partition: max(0, ends[partition] - at) for partition, at in positions.items()}
+        asked = await asyncio.gather(*map(self._end_of, positions), return_exceptions=True)
+        lag: dict[TopicPartition, int] = {}
+        for (partition, position), end in zip(positions.items(), asked, strict=True):
+            if isinstance(end, int):
+                lag[partition] = max(0, end - position)
+            elif not isinstance(end, OperationalError):
+                raise end
+        if positions and not lag:
+            raise OperationalError("kafka: reading the log's ends: no partition can be asked")
+        return lag
 
     async def close(self) -> None:
         """See the port."""
@@ -192,23 +201,17 @@ class KafkaConsumer:
             partition = TopicPartition(theirs.topic, theirs.partition)
             if self._positions.get(partition) != position:
                 continue
-            start, end = await self._starts([partition]), await self._ends([partition])
-            if not start[partition] <= position <= end[partition]:
-                raise OffsetOutOfRange(partition, position, start[partition], end[partition])
+            start, end = await self._start_of(partition), await self._end_of(partition)
+            if not start <= position <= end:
+                raise OffsetOutOfRange(partition, position, start, end)
 
     def _hold(self, partitions: Collection[TopicPartition]) -> None:
         """Fetch nothing from what was just assigned until its start is chosen."""
         self._client.pause(*map(_theirs, partitions))
 
-    async def _look_up(
-        self, partitions: Collection[TopicPartition]
-    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
-        return await self._starts(partitions), await self._committed(partitions)
-
-    def _begin(self, starts: Mapping[TopicPartition, int]) -> None:
-        for partition, offset in starts.items():
-            self._seek(partition, offset)
-            self._client.resume(_theirs(partition))
+    def _begin(self, partition: TopicPartition, offset: int) -> None:
+        self._seek(partition, offset)
+        self._client.resume(_theirs(partition))
 
     def _stop(self, partitions: Collection[TopicPartition]) -> None:
         """Hand out nothing of these any more; they are ours until the listener let go."""
@@ -224,25 +227,24 @@ class KafkaConsumer:
         self._client.seek(_theirs(partition), offset)
         self._positions[partition] = offset
 
-    async def _committed(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def _committed(self, partition: TopicPartition) -> int | None:
         with kafka_errors("reading committed offsets"):
             async with asyncio.timeout(ASK_TIMEOUT_S):
-                found = await asyncio.gather(*(self._client.committed(_theirs(one)) for one in partitions))
-        return {one: offset for one, offset in zip(partitions, found, strict=True) if offset is not None}
+                offset: int | None = await self._client.committed(_theirs(partition))
+        return offset
 
-    async def _starts(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        return await self._ask(self._client.beginning_offsets, partitions)
+    async def _start_of(self, partition: TopicPartition) -> int:
+        return await self._ask(self._client.beginning_offsets, partition)
 
-    async def _ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        return await self._ask(self._client.end_offsets, partitions)
+    async def _end_of(self, partition: TopicPartition) -> int:
+        return await self._ask(self._client.end_offsets, partition)
 
-    async def _ask(self, question: Any, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        if not partitions:
-            return {}
-        with kafka_errors("reading the log's bounds"):
-            async with asyncio.timeout(ASK_TIMEOUT_S):
-                offsets = await question([_theirs(partition) for partition in partitions])
-        return {TopicPartition(theirs.topic, theirs.partition): offset for theirs, offset in offsets.items()}
+    async def _ask(self, question: Any, partition: TopicPartition) -> int:
+        theirs = _theirs(partition)
+        with kafka_errors(f"reading the bounds of {partition.topic}[{partition.partition}]"):
+            async with asyncio.timeout(BOUNDS_TIMEOUT_S):
+                offset: int = (await question([theirs]))[theirs]
+        return offset
 
     def _owned_by(self) -> Ownership:
         assert self._ownership is not None, "a consumer is started before it is used"

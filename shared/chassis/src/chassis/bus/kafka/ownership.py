@@ -1,7 +1,8 @@
 """What the group gives and takes, told to the listener: never twice at once, never of what it did not get.
 
 The client calls from its own task and swallows what a listener raises. So partitions are offered in a task of ours,
-again while that fails and may pass, and a bug is kept for the next fetch to raise.
+again while that fails and may pass, and a bug is kept for the next fetch to raise. Each partition begins by itself:
+one that no broker leads, and whose start nobody can tell, keeps no other from going on.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ from aiokafka import ConsumerRebalanceListener
 from chassis.bus.port import EARLIEST, RebalanceListener, TopicPartition
 from chassis.bus.retry import Backoff
 from chassis.errors import OperationalError
+from chassis.metrics import BUS_FAILURES
 
 log = structlog.get_logger(__name__)
-Offsets = Mapping[TopicPartition, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What the consumer does with partitions. ``look_up`` asks the brokers: the earliest offsets, and the committed."""
+    """What the consumer does with partitions. ``earliest`` and ``committed`` ask the brokers about one."""
 
     hold: Callable[[Collection[TopicPartition]], None]
-    look_up: Callable[[Collection[TopicPartition]], Awaitable[tuple[Offsets, Offsets]]]
-    begin: Callable[[Offsets], None]
+    earliest: Callable[[TopicPartition], Awaitable[int]]
+    committed: Callable[[TopicPartition], Awaitable[int | None]]
+    begin: Callable[[TopicPartition, int], None]
     stop: Callable[[Collection[TopicPartition]], None]
     lose: Callable[[Collection[TopicPartition]], None]
 
@@ -39,7 +41,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
     ``is_member``: the group has said what this consumer's share is, be it nothing, and no rebalance goes on.
     """
 
-    def __init__(self, listener: RebalanceListener, hands: Hands) -> None:
+    def __init__(self, group: str, listener: RebalanceListener, hands: Hands) -> None:
+        self._group = group
         self._listener = listener
         self._hands = hands
         self._told: frozenset[TopicPartition] = frozenset()
@@ -83,21 +86,51 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
             self._offering.cancel()
 
     async def _offer(self, partitions: frozenset[TopicPartition]) -> None:
+        try:
+            unsaid = await self._until_it_passes(lambda: self._tell(partitions))
+        except Exception as bug:  # noqa: BLE001 - raised by the next fetch
+            self._failure = bug
+            return
+        await asyncio.gather(*(self._begin_where_it_can(partition, said) for partition, said in unsaid.items()))
+
+    async def _tell(self, partitions: frozenset[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        """Begin where the listener says an offset; answers the others, with what it said of them."""
+        async with self._telling:
+            chosen = await self._listener.on_assigned(partitions)
+            self._told = partitions
+            unsaid: dict[TopicPartition, int | None] = {}
+            for partition in partitions:
+                said = chosen.get(partition)
+                if said is None or said == EARLIEST:
+                    unsaid[partition] = said
+                else:
+                    self._hands.begin(partition, said)
+            return unsaid
+
+    async def _begin_where_it_can(self, partition: TopicPartition, said: int | None) -> None:
+        """Begin at the group's commit if nothing was said and there is one, else at the earliest."""
+
+        async def begin() -> None:
+            try:
+                start = await self._hands.committed(partition) if said is None else None
+                self._hands.begin(partition, await self._hands.earliest(partition) if start is None else start)
+            except OperationalError:
+                BUS_FAILURES.labels(self._group, "begin").inc()
+                raise
+
+        try:
+            await self._until_it_passes(begin)
+        except Exception as bug:  # noqa: BLE001 - raised by the next fetch
+            self._failure = bug
+
+    async def _until_it_passes(self, work: Callable[[], Awaitable[Any]]) -> Any:
         backoff = Backoff()
         while True:
             try:
-                earliest, committed = await self._hands.look_up(partitions)
-                async with self._telling:
-                    chosen = await self._listener.on_assigned(partitions)
-                    self._told = partitions
-                    self._hands.begin({p: _start(chosen.get(p), earliest[p], committed.get(p)) for p in partitions})
-                return
+                return await work()
             except OperationalError as error:
-                log.warning("partitions_not_taken", error=error.reason)
-                await asyncio.sleep(backoff.next_s())
-            except Exception as bug:  # noqa: BLE001 - raised by the next fetch
-                self._failure = bug
-                return
+                log.warning("partitions_not_taken", group=self._group, error=error.reason)
+            await asyncio.sleep(backoff.next_s())
 
     async def _take_back(self) -> None:
         async with self._telling:
@@ -111,14 +144,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # the client h
             try:
                 await self._listener.on_revoked(lost)
             except OperationalError as error:
-                log.warning("partitions_given_up_badly", error=error.reason)
+                log.warning("partitions_given_up_badly", group=self._group, error=error.reason)
             except Exception as bug:  # noqa: BLE001 - raised by the next fetch
                 self._failure = bug
             finally:
                 self._hands.lose(lost)
-
-
-def _start(said: int | None, earliest: int, committed: int | None) -> int:
-    """Where a partition starts: where the listener says, else at the group's commit, else at the earliest."""
-    chosen = committed if said is None else said
-    return earliest if chosen in (None, EARLIEST) else chosen

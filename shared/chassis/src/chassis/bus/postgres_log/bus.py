@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from chassis.bus.log_consumer import LogConsumer
-from chassis.bus.port import PartitionCountMismatch
+from chassis.bus.port import BusRefused, PartitionCountMismatch
 from chassis.bus.postgres_log.errors import operational_errors
 from chassis.bus.postgres_log.member import PostgresGroupMember
 from chassis.bus.postgres_log.producer import PostgresProducer
@@ -35,7 +35,7 @@ _PARTITIONS_OF = "SELECT partitions FROM topics WHERE name = $1"
 
 
 class PostgresLogBus:
-    """A ``Bus`` whose log is a PostgreSQL database. Made by ``connect``."""
+    """A ``Bus`` whose log is a PostgreSQL database. Made by ``connect``, or by ``at`` while it may be away."""
 
     def __init__(self, pool: asyncpg.Pool[Any], wakeup: Wakeup, session_timeout_s: float) -> None:
         self._pool = pool
@@ -43,16 +43,31 @@ class PostgresLogBus:
         self._session_timeout_s = session_timeout_s
 
     @staticmethod
-    async def connect(dsn: str, *, session_timeout_s: float = SESSION_TIMEOUT_S) -> PostgresLogBus:
-        """Connect as ``bus_app``. ``session_timeout_s``: how long a dead consumer keeps its partitions.
+    async def at(dsn: str, *, session_timeout_s: float = SESSION_TIMEOUT_S) -> PostgresLogBus:
+        """The bus in that database, as ``bus_app``. ``session_timeout_s``: how long a dead consumer keeps its
+        partitions."""
+        pool = await open_pool(dsn, min_size=0, max_size=POOL_MAX_CONNECTIONS, application_name="gridledger-bus")
+        return PostgresLogBus(pool, Wakeup(dsn), session_timeout_s)
 
-        Raises OperationalError when the database is away.
-        """
-        with operational_errors("connecting"):
-            pool = await open_pool(dsn, max_size=POOL_MAX_CONNECTIONS, application_name="gridledger-bus")
-        wakeup = Wakeup(dsn)
-        wakeup.start()
-        return PostgresLogBus(pool, wakeup, session_timeout_s)
+    @staticmethod
+    async def connect(dsn: str, *, session_timeout_s: float = SESSION_TIMEOUT_S) -> PostgresLogBus:
+        """``at``, once the database answered. Raises OperationalError."""
+        bus = await PostgresLogBus.at(dsn, session_timeout_s=session_timeout_s)
+        try:
+            await bus.reach()
+        except BaseException:
+            await bus.close()
+            raise
+        return bus
+
+    async def reach(self) -> None:
+        """See the port."""
+        try:
+            with operational_errors("connecting"):
+                await self._pool.fetchval("SELECT true")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            # Only the kind of the error: its text may hold the address with the password.
+            raise BusRefused(f"bus: connecting: {type(error).__name__}") from error
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> None:
         """See the port."""
@@ -65,7 +80,8 @@ class PostgresLogBus:
         return PostgresProducer(self._pool)
 
     def consumer(self, group: str, topics: Collection[str], client_id: str) -> LogConsumer:
-        """See the port."""
+        """See the port. Listens from now on: who only publishes need not."""
+        self._wakeup.start()
         changes = self._wakeup.groups[group]
         name = f"{client_id}-{uuid4().hex}"
         member = PostgresGroupMember(self._pool, group, name, topics, self._session_timeout_s, changes)

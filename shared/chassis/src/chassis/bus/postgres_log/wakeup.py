@@ -27,15 +27,19 @@ class Wakeup:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self.records = Bell()
         self.groups: defaultdict[str, Bell] = defaultdict(Bell)
 
     def start(self) -> None:
-        """Begin to listen in the background."""
+        """Begin to listen in the background. Idempotent, and nothing once it is closed."""
+        if self._task is not None or self._closed:
+            return
         self._task = asyncio.create_task(self._listen_forever(), name="bus-wakeup")
 
     async def close(self) -> None:
         """Stop listening. Idempotent."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

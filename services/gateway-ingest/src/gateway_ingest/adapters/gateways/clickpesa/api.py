@@ -21,6 +21,7 @@ import structlog
 
 from chassis.clock import Clock
 from chassis.errors import OperationalError
+from chassis.http.calling import HttpClient
 from chassis.settings import is_loopback
 
 PRODUCTION_URL = "https://api.clickpesa.com/third-parties"
@@ -96,7 +97,7 @@ class ClickPesaApi:
         try:
             async with (
                 asyncio.timeout(self._access.timeout_s),
-                httpx.AsyncClient(
+                HttpClient(
                     timeout=self._access.timeout_s,
                     trust_env=self._trust_env,
                     verify=self._tls,

@@ -110,7 +110,7 @@ def facts_of(rows: Sequence[Row]) -> Sequence[Fact]:
         return ()
     if latest.standing == "waiting":
         return [Pending(latest.payment_id, "processing", reference=latest.reference)]
-    return [Failed(latest.payment_id, FAILED_CODE, latest.message, latest.reference)]
+    return [Failed(latest.payment_id, FAILED_CODE, latest.message, latest.reference, attempt_id=latest.payment_id)]
 
 
 def with_worth(reading: Reading, usd_per_shilling: Decimal) -> Reading:

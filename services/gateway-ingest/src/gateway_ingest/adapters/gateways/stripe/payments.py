@@ -14,6 +14,11 @@ from gateway_ingest.domain.judging import OddEvent
 
 OURS = ("reference", "user_id", "payment_id", "package_id", "credits", "tfc_amount", "purpose")
 """Metadata that we gave to Stripe ourselves: kept before that of requests, should there be more than is passed on."""
+OUT_OF_TIME = ("expired", "automatic")
+"""Reasons that Stripe itself cancels an intent for."""
+NOBODY_PAID = "nobody_paid"
+CANCELED, NOT_PAID_LATER = "canceled", "async_payment_failed"
+"""Ends come once, and are named as payments-api names them."""
 
 
 def intent_succeeded(intent: dict[str, Any]) -> Finding:
@@ -22,16 +27,19 @@ def intent_succeeded(intent: dict[str, Any]) -> Finding:
 
 
 def intent_failed(intent: dict[str, Any]) -> Finding:
-    """An attempt only: the intent waits for another way to pay."""
+    """An attempt only: the intent waits for another way to pay. Each has a charge of its own, where it came so far."""
     error = intent.get("last_payment_error")
     error = error if isinstance(error, dict) else {}
     code = error.get("decline_code") or error.get("code")
-    return _failed(intent.get("id"), code, error.get("message"), intent)
+    return _failed(intent.get("id"), code, error.get("message"), intent, attempt_id=id_of(error.get("charge")))
 
 
 def intent_canceled(intent: dict[str, Any]) -> Finding:
-    """Nobody can pay it any more."""
-    return _failed(intent.get("id"), intent.get("cancellation_reason") or "canceled", "", intent, is_over=True)
+    """Nobody can pay it any more; where only its time was over, no attempt failed."""
+    if intent.get("cancellation_reason") in OUT_OF_TIME:
+        return Ignored(NOBODY_PAID)
+    code = intent.get("cancellation_reason") or CANCELED
+    return _failed(intent.get("id"), code, "", intent, is_over=True, attempt_id=CANCELED)
 
 
 def intent_processing(intent: dict[str, Any]) -> Finding:
@@ -58,12 +66,12 @@ def checkout_completed(session: dict[str, Any]) -> Finding:
 
 def checkout_failed(session: dict[str, Any]) -> Finding:
     """A delayed method did not pay, and a completed session cannot be paid again."""
-    return _failed(_payment_of(session), "async_payment_failed", "", session, is_over=True)
+    return _failed(_payment_of(session), NOT_PAID_LATER, "", session, is_over=True, attempt_id=NOT_PAID_LATER)
 
 
-def checkout_expired(session: dict[str, Any]) -> Finding:
-    """Nobody paid in time."""
-    return _failed(_payment_of(session), "expired", "", session, is_over=True)
+def checkout_expired(_session: dict[str, Any]) -> Finding:
+    """Nobody paid in time, which is no failure: who begins payments knows when their time is over."""
+    return Ignored(NOBODY_PAID)
 
 
 def id_of(value: Any) -> Any:
@@ -93,7 +101,15 @@ def _confirmed(payment_id: Any, units: Any, paid: dict[str, Any]) -> Confirmed:
     )
 
 
-def _failed(payment_id: Any, code: Any, reason: Any, subject: dict[str, Any], *, is_over: bool = False) -> Failed:
+def _failed(
+    payment_id: Any,
+    code: Any,
+    reason: Any,
+    subject: dict[str, Any],
+    *,
+    is_over: bool = False,
+    attempt_id: Any = None,
+) -> Failed:
     user_id, _ = judging.user_id(_raw_metadata(subject).get("user_id"))
     return Failed(
         payment_id=judging.payment_identifier(payment_id),
@@ -102,6 +118,7 @@ def _failed(payment_id: Any, code: Any, reason: Any, subject: dict[str, Any], *,
         reference=_reference(subject),
         user_id=user_id,
         is_over=is_over,
+        attempt_id=judging.identifier(attempt_id),
     )
 
 

@@ -3,7 +3,8 @@
 Every call is bounded in time, its token included. No error of ours holds a key or a token.
 
 answer of ClickPesa
-├── 400, 404, 409 to a link          GatewayRefused, in its own words
+├── 409 to a link                    ReferenceTaken: there is one, and ClickPesa does not say which
+├── 400, 404 to a link               GatewayRefused, in its own words
 ├── 400 Invalid checksum, 401, 403   GatewayAway: only an operator can help; logged
 └── any other, none, no JSON         GatewayAway: it may pass
 """
@@ -24,8 +25,9 @@ import httpx
 import structlog
 
 from chassis.clock import Clock
+from chassis.http.calling import HttpClient
 from chassis.settings import is_loopback
-from payments_api.application.gateways import GatewayAway, GatewayRefused
+from payments_api.application.gateways import GatewayAway, GatewayRefused, ReferenceTaken
 
 NAME = "clickpesa"
 PRODUCTION_URL = "https://api.clickpesa.com/third-parties"
@@ -59,7 +61,7 @@ class ClickPesaApi:
         self._base = access.base_url.rstrip("/")
         is_local = is_loopback(urlsplit(access.base_url).hostname or "")
         # A proxy of the environment is no way to this very machine.
-        self._http = httpx.AsyncClient(timeout=access.timeout_s, trust_env=not is_local, transport=transport)
+        self._http = HttpClient(timeout=access.timeout_s, trust_env=not is_local, transport=transport)
         self._token: tuple[str, datetime] | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -146,12 +148,6 @@ class ClickPesaApi:
         if not isinstance(token, str) or not token:
             raise GatewayAway(NAME, "an answer without a token")
         return token if token.startswith(BEARER) else BEARER + token
-
-
-class ReferenceTaken(GatewayRefused):
-    """There is a link under this reference; ClickPesa does not say which."""
-
-    status = 409
 
 
 def _refusal(answer: httpx.Response) -> Exception:

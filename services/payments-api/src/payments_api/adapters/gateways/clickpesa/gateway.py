@@ -18,7 +18,7 @@ import structlog
 from chassis.errors import InvalidField
 from contracts.amounts import format_units
 from payments_api.adapters.gateways.clickpesa import observing
-from payments_api.adapters.gateways.clickpesa.api import ClickPesaApi, ReferenceTaken
+from payments_api.adapters.gateways.clickpesa.api import ClickPesaApi
 from payments_api.adapters.gateways.clickpesa.wire import ASSETS, DOLLARS, SHILLINGS, ChecksumKey, checkout_body
 from payments_api.application.gateways import (
     AskedPayment,
@@ -29,6 +29,7 @@ from payments_api.application.gateways import (
     PayRequest,
     Rate,
     RateSource,
+    ReferenceTaken,
     RefundRequest,
     RefundStarted,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -73,7 +73,7 @@ def observations(
         return ()
     if latest.standing == "waiting":
         return [_news("pending", latest, {"state": "processing"}, payment.reference)]
-    fields = {"reason_code": FAILED_CODE, "reason": latest.message, "is_over": False}
+    fields = {"reason_code": FAILED_CODE, "reason": latest.message, "is_over": False, "attempt_id": latest.payment_id}
     return [_news("failed", latest, fields, payment.reference, payment.user_id)]
 
 
@@ -157,9 +157,11 @@ def _confirmed(attempt: Attempt, payment: AskedPayment, usd_per_shilling: Fracti
     if attempt.asset == SHILLINGS and usd_per_shilling is not None:
         worth = attempt.units * usd_per_shilling * 100
         cents = worth.numerator // worth.denominator
-    if cents > 0:
-        fields["worth"] = {"units": cents, "asset": DOLLARS}
-    return _news("confirmed", attempt, fields, payment.reference, payment.user_id)
+    told = _news("confirmed", attempt, fields, payment.reference, payment.user_id)
+    if cents <= 0:
+        return told
+    # A name of its own: without a rate it may have been told before, and under that name this would be a repeat.
+    return replace(told, name=f"{told.name}.worth", fields=fields | {"worth": {"units": cents, "asset": DOLLARS}})
 
 
 def _refunded(attempt: Attempt) -> Observation:

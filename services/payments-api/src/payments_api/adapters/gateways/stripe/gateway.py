@@ -35,6 +35,8 @@ NAME = "stripe"
 CHECKOUT, PAYMENT_INTENT = "checkout", "payment_intent"
 MODES = (CHECKOUT, PAYMENT_INTENT)
 DOLLARS = "USD"
+FEES_AWAITED_S = 3 * 86_400.0
+"""A card that is captured asynchronously has its balance transaction, and so its fee, only after a while."""
 REFUNDABLE_PREFIXES = ("pi_", "ch_", "py_")
 
 Create = Callable[[Mapping[str, Any], str], Awaitable[dict[str, Any]]]
@@ -53,6 +55,7 @@ class StripeGateway:
     """See application.gateways.Gateway. ``close`` it at the end."""
 
     name = NAME
+    fees_awaited_s = FEES_AWAITED_S
 
     def __init__(
         self,

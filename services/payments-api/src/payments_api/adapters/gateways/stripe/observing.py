@@ -34,6 +34,10 @@ DISPUTE_STATES: Mapping[str, str] = {
     "won": "won",
     "lost": "lost",
 }
+OUT_OF_TIME = ("expired", "automatic")
+"""Reasons that Stripe itself cancels an intent for: no attempt failed."""
+CANCELED, NOT_PAID_LATER = "canceled", "async_payment_failed"
+"""Ends come once, and are named as gateway-ingest names them."""
 _NOT_IN_A_CODE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -46,24 +50,25 @@ def of_intent(intent: Mapping[str, Any], payment: AskedPayment) -> Sequence[Obse
         fields = {"state": status, "amount": _amount(intent["amount"], intent["currency"])}
         return [_news("pending", intent["id"], status, intent, payment, fields)]
     if status == "canceled":
-        return [_failed(intent["id"], intent.get("cancellation_reason") or "canceled", "", intent, payment, "canceled")]
+        if intent.get("cancellation_reason") in OUT_OF_TIME:
+            return []
+        code = intent.get("cancellation_reason") or CANCELED
+        return [_failed(intent["id"], code, "", intent, payment, CANCELED, attempt_id=CANCELED)]
     error = intent.get("last_payment_error")
     return [_declined(intent, error, payment)] if error else []
 
 
 def of_session(session: Mapping[str, Any], payment: AskedPayment) -> Sequence[Observation]:
-    """How a Checkout Session stands, by its intent where it has one."""
+    """How a Checkout Session stands, by its intent where it has one. That nobody paid in time is no failure: the
+    payment's own time is over no later."""
     intent = session.get("payment_intent")
     if not isinstance(intent, dict):
-        return [_failed(session["id"], "expired", "", session, payment, "expired")] if _is_expired(session) else []
+        return []
     news = of_intent(intent, payment)
-    if intent["status"] == "succeeded":
-        return news
-    if _is_expired(session):
-        return [*news, _failed(intent["id"], "expired", "", session, payment, "expired")]
     if session.get("status") == "complete" and intent["status"] == "requires_payment_method":
         # A delayed method did not pay, and a completed session cannot be paid again.
-        return [*news, _failed(intent["id"], "async_payment_failed", "", session, payment, "async_payment_failed")]
+        end = (NOT_PAID_LATER, "", session, payment, NOT_PAID_LATER)
+        return [*news, _failed(intent["id"], *end, attempt_id=NOT_PAID_LATER)]
     return news
 
 
@@ -121,10 +126,6 @@ def is_disputed(intent: Mapping[str, Any]) -> bool:
     return bool(_charge(intent).get("disputed"))
 
 
-def _is_expired(session: Mapping[str, Any]) -> bool:
-    return session.get("status") == "expired"
-
-
 def _confirmed(intent: Mapping[str, Any], payment: AskedPayment) -> Observation:
     fields = {
         "received": _amount(intent["amount_received"], intent["currency"]),
@@ -144,8 +145,9 @@ def _paid_at(intent: Mapping[str, Any]) -> Any:
 def _declined(intent: Mapping[str, Any], error: Mapping[str, Any], payment: AskedPayment) -> Observation:
     code = error.get("decline_code") or error.get("code") or "unknown"
     # Each attempt has a charge of its own; where there is none, attempts that fail alike are one piece of news.
-    attempt = error.get("charge") or code
-    return _failed(intent["id"], code, _text(error.get("message")), intent, payment, attempt, is_over=False)
+    charge = _id_of(error.get("charge"))
+    reason = _text(error.get("message"))
+    return _failed(intent["id"], code, reason, intent, payment, charge or code, attempt_id=charge, is_over=False)
 
 
 def _failed(
@@ -156,9 +158,11 @@ def _failed(
     payment: AskedPayment,
     name: str,
     *,
+    attempt_id: str | None,
     is_over: bool = True,
 ) -> Observation:
     fields = {"reason_code": _NOT_IN_A_CODE.sub("_", code), "reason": reason, "is_over": is_over}
+    fields |= {} if attempt_id is None else {"attempt_id": attempt_id}
     return _news("failed", payment_id, _NOT_IN_A_CODE.sub("_", name), subject, payment, fields)
 
 
@@ -199,6 +203,11 @@ def _fee(payment_id: str, settled: Mapping[str, Any]) -> Observation:
 def _charge(intent: Mapping[str, Any]) -> Mapping[str, Any]:
     charge = intent.get("latest_charge")
     return charge if isinstance(charge, dict) else {}
+
+
+def _id_of(value: Any) -> str | None:
+    found = value.get("id") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else None
 
 
 def _several(dispute: Mapping[str, Any]) -> Sequence[Any]:

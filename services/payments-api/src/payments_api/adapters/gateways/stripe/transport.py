@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import httpx
 import stripe
 
+from chassis.http.calling import HttpClient
+
 
 class HttpxTransport(stripe.HTTPClient):
     """Asynchronous only. ``trust_env`` is whether proxies of the environment are used."""
@@ -19,7 +21,7 @@ class HttpxTransport(stripe.HTTPClient):
 
     def __init__(self, timeout_s: float, *, trust_env: bool) -> None:
         super().__init__()
-        self._client = httpx.AsyncClient(timeout=timeout_s, trust_env=trust_env)
+        self._client = HttpClient(timeout=timeout_s, trust_env=trust_env)
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: str | bytes | None = None
