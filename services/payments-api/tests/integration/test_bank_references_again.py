@@ -47,12 +47,18 @@ async def test_a_strangers_transfer_under_an_old_reference_is_credited_to_the_st
 
 
 @pytest.mark.asyncio
-async def test_the_same_amount_for_the_same_payment_months_later_is_not_lost(open_shop: OpenShop) -> None:
+async def test_the_same_amount_for_the_same_payment_months_later_is_asked_about_and_not_lost(
+    open_shop: OpenShop,
+) -> None:
+    """A day that was mistyped, or the same sum once more: only a person can tell."""
     async with opened_bank(open_shop) as bank:
         payment = await bank.begin()
         await bank.confirm(payment, bank_reference="N17", value_date=LONG_AGO)
+        answer = await bank.confirm(payment, bank_reference="N17", value_date=NOW)
+        assert (answer.status_code, answer.json()["code"]) == (409, "looks_confirmed_already")
+        assert list(bank.told.units.values()) == [150_000]
         for is_repeat in (False, True):
-            answer = await bank.confirm(payment, bank_reference="N17", value_date=NOW)
+            answer = await bank.confirm(payment, bank_reference="N17", value_date=NOW, is_another=True)
             assert (answer.status_code, answer.json()["already_known"]) == (200, is_repeat), answer.text
         assert sorted(bank.told.units.values()) == [150_000, 150_000]
 
@@ -225,7 +231,10 @@ async def test_what_came_under_a_used_reference_can_be_sent_back(open_shop: Open
         payment = await bank.begin()
         path = f"/payments/{payment['payment_id']}/returned"
         sent = {"amount": 1500, "bank_reference": "OUT-1", "returned_reference": "N17", "reason": "x"}
-        came = [await bank.confirm(payment, bank_reference="N17", value_date=day) for day in (LONG_AGO, NOW)]
+        came = [
+            await bank.confirm(payment, bank_reference="N17", value_date=day, is_another=day == NOW)
+            for day in (LONG_AGO, NOW)
+        ]
         answer = await bank.post(path, json=sent)
         assert (answer.status_code, answer.json()["code"]) == (409, "which_transfer")
         later = exact(came[1])["gateway_payment_id"]

@@ -53,10 +53,15 @@ def test_near_its_day_a_reference_names_one_transfer(day: date | None) -> None:
         assert code_of([confirmed()], arrival(day, **changed)) == "bank_reference_used"
 
 
-@pytest.mark.parametrize("changed", [{}, {"payment_id": "p-bob"}, {"units": 1}])
+@pytest.mark.parametrize("changed", [{"payment_id": "p-bob"}, {"units": 1}])
 def test_later_it_names_another(changed: dict[str, Any]) -> None:
     assert repeated([confirmed()], arrival(TOO_LATE, **changed)) is None
     assert repeated([], arrival(**changed)) is None
+
+
+def test_the_very_same_later_is_asked_about() -> None:
+    assert code_of([confirmed()], arrival(TOO_LATE)) == "looks_confirmed_already"
+    assert repeated([confirmed()], arrival(TOO_LATE, is_another=True)) is None
 
 
 def test_the_nearest_of_several_is_meant() -> None:

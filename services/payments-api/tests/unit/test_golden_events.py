@@ -41,7 +41,9 @@ def test_every_version_of_today_has_a_file() -> None:
 def test_the_bytes_are_read_and_written_as_they_were(path: Path) -> None:
     mapper = event_mapper()
     event = mapper.to_domain_event(stored(path))
-    assert json.loads(mapper.to_stored_event(event).state) == json.loads(stored(path).state)
+    was, written = json.loads(stored(path).state), json.loads(mapper.to_stored_event(event).state)
+    # What a version has learnt since is empty in what was written before.
+    assert {name: value for name, value in written.items() if name in was or value is not None} == was
 
 
 def told(story: str) -> Payment:

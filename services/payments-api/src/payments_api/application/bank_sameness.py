@@ -65,6 +65,9 @@ def repeated(confirmed: Sequence[Confirmed], arrival: Arrival) -> Confirmed | No
     if found is None:
         if near:
             raise reference_used(near[0])
+        if alike:
+            # The same again, far from its day: a day that was mistyped, or a payer who sends the same sum once more.
+            raise looks_confirmed(arrival.bank_reference)
         return None
     if not _is_near(found, arrival.value_date) or _is_booked_elsewhere(found, arrival):
         raise looks_confirmed(arrival.bank_reference)
@@ -105,7 +108,7 @@ def looks_confirmed(bank_reference: str) -> Conflict:
     """The refusal of what may be the same transfer."""
     return Conflict(
         "looks_confirmed_already",
-        "The same amount was confirmed for this payment near that day; say is_another if it came twice",
+        "The same amount was confirmed for this payment under this reference; say is_another if it came twice",
         extra={"bank_reference": bank_reference},
     )
 

@@ -90,7 +90,7 @@ class PaymentAttemptFailed(PaymentEvent):
     gateway's name of it, where it has one."""
 
     TOPIC: ClassVar[str] = "payments_api.PaymentAttemptFailed"
-    class_version: ClassVar[int] = 3
+    class_version: ClassVar[int] = 2
 
     reason_code: str
     reason: str
@@ -103,9 +103,10 @@ class PaymentAttemptFailed(PaymentEvent):
         state["is_over"] = False
 
     @staticmethod
-    def upcast_v2_v3(state: dict[str, Any]) -> None:
-        """Attempts were told apart by their reasons only."""
-        state["attempt_id"] = None
+    def restore(state: dict[str, Any]) -> None:
+        """Former ones name no attempt. No new version: the former program, which a rollout runs beside this one, reads
+        what names one, and would refuse a version that it does not know."""
+        state.setdefault("attempt_id", None)
 
 
 @dataclass(frozen=True)

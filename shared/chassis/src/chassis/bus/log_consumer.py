@@ -118,8 +118,10 @@ class LogConsumer:
                 continue
             if record.offset != expected[partition]:
                 raise OffsetOutOfRange(partition, expected[partition], record.offset, record.offset)
-            expected[partition] = self._positions[partition] = record.offset + 1
+            expected[partition] = record.offset + 1
             handed.append(record)
+        # Only now: what an error keeps from being handed out is to be read again.
+        self._positions.update({record.topic_partition: record.offset + 1 for record in handed})
         return handed
 
     async def _gained(self, partitions: frozenset[TopicPartition]) -> None:

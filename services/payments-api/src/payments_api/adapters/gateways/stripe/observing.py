@@ -60,7 +60,7 @@ def of_intent(intent: Mapping[str, Any], payment: AskedPayment) -> Sequence[Obse
 
 def of_session(session: Mapping[str, Any], payment: AskedPayment) -> Sequence[Observation]:
     """How a Checkout Session stands, by its intent where it has one. That nobody paid in time is no failure: the
-    payment's own time is over no later."""
+    payment expires by its own quote."""
     intent = session.get("payment_intent")
     if not isinstance(intent, dict):
         return []
