@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway_ingest.adapters.chains.bloom import FULL, filter_of, filter_of_logs, may_hold
-from gateway_ingest.adapters.chains.evm_logs import FILTERS_MAX, RECIPIENTS_MAX, TRANSFER_TOPIC
+from gateway_ingest.adapters.chains.evm_logs import BLOCKS_AT_ONCE, FILTERS_MAX, RECIPIENTS_MAX, TRANSFER_TOPIC
 from gateway_ingest.application.watching_ports import ChainMoved
 
 from .scripted_node import OURS, TOKEN, Node, hash_of, padded, transfer_log
@@ -43,6 +43,15 @@ async def test_what_the_answer_for_a_range_lacks_is_found_by_its_block(keys: lis
     node.in_range = False
     assert await seen(node, 5, 6, keys) == [hash_of(5, "d"), hash_of(6, "d")]
     assert node.asked["receipts"] == 0
+
+
+@pytest.mark.asyncio
+async def test_more_blocks_than_are_asked_about_at_once_are_all_asked_about() -> None:
+    node = Node()
+    node.in_range = False
+    last = 5 + 2 * BLOCKS_AT_ONCE
+    assert await seen(node, 5, last, [OURS]) == [hash_of(number, "d") for number in range(5, last + 1)]
+    assert node.asked["by_hash"] == last - 4
 
 
 @pytest.mark.asyncio

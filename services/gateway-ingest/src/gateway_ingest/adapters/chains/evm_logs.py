@@ -6,7 +6,9 @@ says that a log of ours may be there and none came, the block itself is asked ab
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 import structlog
@@ -20,6 +22,8 @@ TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523
 TRANSFER_TOPICS = 3
 RECIPIENTS_MAX = 200
 """In one filter; nodes refuse endless ones."""
+BLOCKS_AT_ONCE = 4
+"""Where filters are dense nearly every block is asked about, and a chain must not outrun the answers."""
 FILTERS_MAX = 5
 """Where more would be needed, all transfers of our tokens are asked for instead: anybody may begin payments, and what a
 block costs must not grow with them."""
@@ -46,10 +50,11 @@ class TransferLogs:
         # None: to anybody, and none at all is what gives an index away that lags.
         recipients = sorted(wanted) if len(wanted) <= FILTERS_MAX * RECIPIENTS_MAX else None
         logs = await self._in_range(blocks, recipients)
-        for block in blocks:
-            of_block = [one for one in logs if one["blockHash"] == block["hash"]]
-            if self._may_lack(block, of_block, recipients):
-                logs += await self._of(block, wanted, of_block)
+        told = [(block, [one for one in logs if one["blockHash"] == block["hash"]]) for block in blocks]
+        lacking = [(block, known) for block, known in told if self._may_lack(block, known, recipients)]
+        for start in range(0, len(lacking), BLOCKS_AT_ONCE):
+            asked = (self._of(block, wanted, known) for block, known in lacking[start : start + BLOCKS_AT_ONCE])
+            logs += chain.from_iterable(await asyncio.gather(*asked))
         return [one for one in logs if recipient_of(one) in wanted]
 
     def _may_lack(self, block: Found, logs: Sequence[Found], recipients: Sequence[str] | None) -> bool:
