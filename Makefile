@@ -8,7 +8,7 @@ PACKAGES := $(sort $(dir $(wildcard shared/*/pyproject.toml services/*/pyproject
 SOURCES := $(addsuffix src,$(PACKAGES))
 PYTEST := $(BIN)/python -m pytest
 # They wait for servers more than they compute.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 2
 EXPORT := $(BIN)/uv export --no-emit-workspace --no-header --locked --quiet
 IMAGE_ARGUMENTS = $(if $(BASE_IMAGE),--build-arg BASE_IMAGE="$(BASE_IMAGE)") \
 	$(if $(PIP_INDEX_URL),--build-arg PIP_INDEX_URL) \
