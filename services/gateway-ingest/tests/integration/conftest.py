@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,9 @@ from gateway_ingest.bootstrap import MIGRATIONS, Service, build
 from gateway_ingest.domain.signatures import sign
 from gateway_ingest.entrypoints.http.app import create
 from gateway_ingest.settings import IngestSettings
+from testkit.chains import Anvil, anvil
 from testkit.postgres import DatabaseFactory
+from testkit.registry_programs import ProgramMissing, skip_or_fail
 
 SECRET = "whsec_x"
 TOKEN = "service-token"
@@ -117,3 +119,13 @@ def open_gateway(ingest_database: DatabaseAccess) -> OpenGateway:
             await owner.close()
 
     return opened
+
+
+@pytest.fixture
+def node() -> Iterator[Anvil]:
+    """A fresh Ethereum node. Skips where it cannot be had, but in CI."""
+    try:
+        with anvil(chain_id=31337) as running:
+            yield running
+    except ProgramMissing as missing:
+        skip_or_fail(missing)

@@ -12,7 +12,7 @@ import pytest
 from chassis.errors import OperationalError
 from embedded.provisioning import DatabaseAccess
 from gateway_ingest.application.looking import NotTold
-from testkit.chains import Anvil, Btcd, anvil, btcd
+from testkit.chains import Anvil, Btcd, btcd
 from testkit.registry_programs import ProgramMissing, skip_or_fail
 
 from .coin_desk import open_desk
@@ -29,15 +29,6 @@ OURS = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
 OTHERS = "0x6Fac4D18c912343BF86fa7049364Dd4E424Ab9C0"
 ETHER = 10**18
 BECH32 = "bcrt1qcr8te4kr609gcawutmrza0j4xv80jy8zeqchgx"
-
-
-@pytest.fixture
-def node() -> Iterator[Anvil]:
-    try:
-        with anvil(chain_id=31337) as running:
-            yield running
-    except ProgramMissing as missing:
-        skip_or_fail(missing)
 
 
 @pytest.fixture

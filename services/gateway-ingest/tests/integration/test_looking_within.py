@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from prometheus_client import REGISTRY
 
@@ -12,8 +10,7 @@ from embedded.provisioning import DatabaseAccess
 from gateway_ingest.adapters.deposit_rows import PostgresDepositStore
 from gateway_ingest.application.looking import NotTold
 from gateway_ingest.application.unexplained import LOOK_EVERY, Unexplained
-from testkit.chains import Anvil, anvil
-from testkit.registry_programs import ProgramMissing, skip_or_fail
+from testkit.chains import Anvil
 
 from .coin_desk import open_desk
 from .operators_desk import Operator, deploy_forwarder, pay_from_within, refuse, told_of
@@ -24,15 +21,6 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.asyncio]
 OURS = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
 OTHERS = "0x6Fac4D18c912343BF86fa7049364Dd4E424Ab9C0"
 ETHER = 10**18
-
-
-@pytest.fixture
-def node() -> Iterator[Anvil]:
-    try:
-        with anvil(chain_id=31337) as running:
-            yield running
-    except ProgramMissing as missing:
-        skip_or_fail(missing)
 
 
 async def test_ether_from_within_a_contract_waits_for_its_blocks_and_goes_with_them(

@@ -10,12 +10,14 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from embedded.provisioning import DatabaseAccess
 from eventstore.mapper import EventMapper
 from eventstore.port import StoredEvent
 from eventstore.verify import faults
 from ledger.domain.events import EVENT_TYPES, WalletEvent
 from ledger.domain.states import Wallet, evolve_wallet
+from testkit.kafka import KafkaFactory
 from testkit.loop_thread import LoopThread
 from testkit.postgres import DatabaseFactory
 
@@ -105,3 +107,13 @@ def folded_from(stored: list[asyncpg.Record]) -> tuple[dict[str, Wallet], Counte
         if isinstance(event, WalletEvent):
             wallets[event.user_id] = evolve_wallet(wallets.get(event.user_id) or Wallet(event.user_id), event)
     return wallets, sums, told
+
+
+@pytest.fixture(params=["postgresql", "kafka"])
+def bus_url(request: pytest.FixtureRequest) -> str:
+    """A bus of the test's own, on each adapter."""
+    if request.param == "kafka":
+        make_kafka: KafkaFactory = request.getfixturevalue("make_kafka")
+        return make_kafka().url
+    make_database: DatabaseFactory = request.getfixturevalue("make_database")
+    return make_database("bus", migrations=BUS_MIGRATIONS).app_dsn

@@ -10,11 +10,9 @@ import pytest
 
 from chassis.bus import Bus, open_bus
 from chassis.bus.port import OutgoingRecord, Record, TopicPartition
-from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from contracts.amounts import Money
 from contracts.messages import DeploymentRequested, PaymentConfirmed
 from contracts.topics import DEPLOYMENTS, PARTITIONS, PAYMENTS
-from testkit.kafka import KafkaFactory
 from testkit.late_door import LateDoor
 from testkit.postgres import DatabaseFactory
 from testkit.serving import Served, serving
@@ -30,16 +28,6 @@ CHARGE = {
     "service_name": "Web server",
     "amount": "4.00",
 }
-
-
-@pytest.fixture(params=["postgresql", "kafka"])
-def bus_url(request: pytest.FixtureRequest) -> str:
-    """A bus of the test's own, on each adapter."""
-    if request.param == "kafka":
-        make_kafka: KafkaFactory = request.getfixturevalue("make_kafka")
-        return make_kafka().url
-    make_database: DatabaseFactory = request.getfixturevalue("make_database")
-    return make_database("bus", migrations=BUS_MIGRATIONS).app_dsn
 
 
 @pytest.mark.asyncio

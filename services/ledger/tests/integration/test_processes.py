@@ -18,12 +18,10 @@ import pytest
 
 from chassis.bus import open_bus
 from chassis.bus.port import OutgoingRecord
-from chassis.bus.postgres_log import MIGRATIONS as BUS_MIGRATIONS
 from contracts.amounts import Money
 from contracts.messages import PaymentConfirmed
 from contracts.topics import PARTITIONS, PAYMENTS
 from embedded.ports import free_port
-from testkit.kafka import KafkaFactory
 from testkit.postgres import DatabaseFactory
 from testkit.waiting_for import eventually
 
@@ -110,16 +108,6 @@ async def operators_command(environment: dict[str, str], name: str) -> int:
     output, _ = await process.communicate()
     assert process.returncode is not None, output
     return process.returncode
-
-
-@pytest.fixture(params=["postgresql", "kafka"])
-def bus_url(request: pytest.FixtureRequest) -> str:
-    """A bus of the test's own, on each adapter."""
-    if request.param == "kafka":
-        make_kafka: KafkaFactory = request.getfixturevalue("make_kafka")
-        return make_kafka().url
-    make_database: DatabaseFactory = request.getfixturevalue("make_database")
-    return make_database("bus", migrations=BUS_MIGRATIONS).app_dsn
 
 
 @pytest.mark.asyncio

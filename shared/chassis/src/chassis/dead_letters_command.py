@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,15 +20,13 @@ import asyncpg
 from chassis import dead_letters
 from chassis.bus.port import RecordTooLarge
 from chassis.dead_letters import LIST_MAX, DeadLetter
-from chassis.logging import configure_logging
-from chassis.settings import ServiceSettings, SettingsError, load
-from chassis.starting import connect_database
+from chassis.operators_command import answer_on_database, name_of_user, operator_name, table
+from chassis.settings import ServiceSettings
 
 NAME = "dead-letters"
 DONE, NOT_FOUND = 0, 1
 LISTED_DEFAULT = 50
 DETAIL_MAX_SHOWN_CHARS = 80
-OPERATOR_MAX_CHARS = 100
 SETTLED_AT_ONCE_MAX = 50
 """A transaction holds the outbox lane and every record it sends again: a megabyte each, at worst."""
 _ID_MAX = 2**63 - 1
@@ -56,15 +53,9 @@ async def run_dead_letters(settings_cls: type[ServiceSettings], arguments: Seque
     Raises SettingsError when the service is not configured or its database cannot be used, SystemExit on wrong usage.
     """
     chosen = _chosen(settings_cls.service, arguments)
-    settings = load(settings_cls)
-    # Log lines would be in between what programs read.
-    configure_logging(settings.service, settings.log_format, stream=sys.stderr)
-    async with await connect_database(settings, max_size=1) as pool:
-        try:
-            return await _ANSWERS[chosen.action](pool, chosen)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            # Only the kind: the text may hold rows.
-            raise SettingsError(f"DATABASE_URL: the dead letters cannot be used ({type(error).__name__})") from error
+    return await answer_on_database(
+        settings_cls, "the dead letters", lambda pool: _ANSWERS[chosen.action](pool, chosen)
+    )
 
 
 async def _list(pool: asyncpg.Pool[Any], chosen: argparse.Namespace) -> int:
@@ -164,7 +155,12 @@ def _parser(service: str) -> argparse.ArgumentParser:
     redrive = actions.add_parser("redrive", help="send parked ones again, for the group that parked them")
     discard = actions.add_parser("discard", help="give parked ones up for good; they stay readable")
     for settling in (redrive, discard):
-        settling.add_argument("--by", type=_operator, default=_me(), help="who does it, kept with it (default: $USER)")
+        settling.add_argument(
+            "--by",
+            type=operator_name,
+            default=name_of_user("operator"),
+            help="who does it, kept with it (default: $USER)",
+        )
     redrive.add_argument("--reason", help="with --all: only those parked for this reason")
     which = redrive.add_mutually_exclusive_group(required=True)
     which.add_argument("id", type=_id, nargs="*", default=[])
@@ -173,10 +169,6 @@ def _parser(service: str) -> argparse.ArgumentParser:
     for action in (listing, show, redrive, discard):
         action.add_argument("--json", action="store_true", help="for programs")
     return parser
-
-
-def _me() -> str:
-    return (os.environ.get("USER") or "operator")[:OPERATOR_MAX_CHARS]
 
 
 def _id(text: str) -> int:
@@ -191,12 +183,6 @@ def _limit(text: str) -> int:
     if not 1 <= number <= LIST_MAX:
         raise argparse.ArgumentTypeError(f"{text} is not between 1 and {LIST_MAX}")
     return number
-
-
-def _operator(text: str) -> str:
-    if not text.strip() or len(text) > OPERATOR_MAX_CHARS or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"a name of 1 to {OPERATOR_MAX_CHARS} characters")
-    return text
 
 
 def _summary(letter: DeadLetter) -> dict[str, Any]:
@@ -233,9 +219,7 @@ def _text(value: bytes) -> str:
 def _table(letters: Sequence[DeadLetter]) -> list[str]:
     if not letters:
         return ["there are none"]
-    rows = [_HEADINGS, *(_row(letter) for letter in letters)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return table(_HEADINGS, [_row(letter) for letter in letters])
 
 
 def _row(letter: DeadLetter) -> tuple[str, ...]:

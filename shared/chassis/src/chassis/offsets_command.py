@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -19,15 +18,13 @@ from typing import Any
 import asyncpg
 
 from chassis import offsets
-from chassis.logging import configure_logging
 from chassis.offsets import ConsumerOffset, RelayPosition
-from chassis.settings import ServiceSettings, SettingsError, load
-from chassis.starting import connect_database
+from chassis.operators_command import answer_on_database, name_of_user, operator_name, table
+from chassis.settings import ServiceSettings
 
 NAME = "offsets"
 DONE, NOT_FOUND = 0, 1
 EARLIEST = "earliest"
-OPERATOR_MAX_CHARS = 100
 _OFFSET_MAX = 2**63 - 1
 _CONSUMERS = ("group", "topic", "next offset", "last handled", "owner", "claimed at")
 _RELAYS = ("relay", "published up to", "moved at")
@@ -39,15 +36,7 @@ async def run_offsets(settings_cls: type[ServiceSettings], arguments: Sequence[s
     Raises SettingsError when the service is not configured or its database cannot be used, SystemExit on wrong usage.
     """
     chosen = command_line(settings_cls.service).parse_args(arguments)
-    settings = load(settings_cls)
-    # Log lines would be in between what programs read.
-    configure_logging(settings.service, settings.log_format, stream=sys.stderr)
-    async with await connect_database(settings, max_size=1) as pool:
-        try:
-            return await _ANSWERS[chosen.action](pool, chosen)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            # Only the kind: the text may hold rows.
-            raise SettingsError(f"DATABASE_URL: the offsets cannot be used ({type(error).__name__})") from error
+    return await answer_on_database(settings_cls, "the offsets", lambda pool: _ANSWERS[chosen.action](pool, chosen))
 
 
 async def _list(pool: asyncpg.Pool[Any], chosen: argparse.Namespace) -> int:
@@ -102,17 +91,15 @@ def command_line(service: str) -> argparse.ArgumentParser:
     reset.add_argument("--partition", type=_number, help="only this one (default: all)")
     reset.add_argument("--group", help="only this one (default: all)")
     reset.add_argument("--to", type=_place, required=True, help=f"{EARLIEST}, or the offset to go on at")
-    reset.add_argument("--by", type=_operator, default=_me(), help="who does it, kept with it (default: $USER)")
+    reset.add_argument(
+        "--by", type=operator_name, default=name_of_user("somebody"), help="who does it, kept with it (default: $USER)"
+    )
     republish = actions.add_parser("republish", help="publish again what a relay published before")
     republish.add_argument("--relay", required=True, help="its name, as list shows it")
     republish.add_argument("--after", type=_place, required=True, help=f"{EARLIEST}, or the position before the first")
     for action in (listing, reset, republish):
         action.add_argument("--json", action="store_true", help="for programs")
     return parser
-
-
-def _me() -> str:
-    return (os.environ.get("USER") or "somebody")[:OPERATOR_MAX_CHARS]
 
 
 def _number(text: str) -> int:
@@ -131,18 +118,13 @@ def _place(text: str) -> int | str:
     return number
 
 
-def _operator(text: str) -> str:
-    if not text.strip() or len(text) > OPERATOR_MAX_CHARS or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"a name of 1 to {OPERATOR_MAX_CHARS} characters")
-    return text
-
-
 def _print(chosen: argparse.Namespace, consumers: Sequence[ConsumerOffset], relays: Sequence[RelayPosition]) -> None:
     if chosen.json:
         found: list[ConsumerOffset | RelayPosition] = [*consumers, *relays]
         lines = [json.dumps(asdict(one), default=datetime.isoformat) for one in found]
     else:
-        lines = [*_table(_CONSUMERS, map(_consumer, consumers)), *_table(_RELAYS, map(_relay, relays))]
+        lines = table(_CONSUMERS, [_consumer(one) for one in consumers]) if consumers else []
+        lines += table(_RELAYS, [_relay(one) for one in relays]) if relays else []
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
@@ -163,11 +145,3 @@ def _time_of(mark: str) -> datetime:
 
 def _seconds(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _table(headings: tuple[str, ...], rows: Any) -> list[str]:
-    listed = [headings, *rows]
-    if len(listed) == 1:
-        return []
-    widths = [max(len(row[column]) for row in listed) for column in range(len(headings))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in listed]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import pytest
 import pytest_asyncio
+import structlog
 
 import chassis
 from chassis.bus.memory import MemoryBus
@@ -134,3 +138,23 @@ async def world(make_database: DatabaseFactory) -> AsyncIterator[World]:
     await bus.ensure_topics({TOPIC: 4, DEAD: 1})
     yield World(pool, bus, database.owner_dsn, database.app_dsn)
     await pool.close()
+
+
+@pytest.fixture
+def operators_terminal(world: Any, monkeypatch: Any) -> Iterator[None]:
+    """The environment that an operator types commands in; no other variable is there."""
+    for name in [*os.environ]:
+        if name != "PATH":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABASE_URL", world.app_dsn)
+    monkeypatch.setenv("BUS_URL", "kafka://nowhere:1")
+    monkeypatch.setenv("SERVICE_TOKEN", "token")
+    monkeypatch.setenv("PORT", "1234")
+    monkeypatch.setenv("USER", "olga")
+    # A command sets up logging for its process; here it would go on writing to one test's outputs.
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from chassis.bus.memory import MemoryBus
 from chassis.bus.partitioning import partition_of
@@ -45,27 +41,8 @@ class Operator:
         return [json.loads(line) for line in out.splitlines()]
 
 
-@pytest.fixture(autouse=True)
-def _logging_restored() -> Iterator[None]:
-    """A command sets up logging for its process; here it would go on writing to one test's outputs."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
 @pytest.fixture
-def operator(world: Any, monkeypatch: Any, capsys: Any) -> Operator:
-    for name in [*os.environ]:
-        if name != "PATH":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("DATABASE_URL", world.app_dsn)
-    monkeypatch.setenv("BUS_URL", "kafka://nowhere:1")
-    monkeypatch.setenv("SERVICE_TOKEN", "token")
-    monkeypatch.setenv("PORT", "1234")
-    monkeypatch.setenv("USER", "olga")
+def operator(world: Any, operators_terminal: None, capsys: Any) -> Operator:
     return Operator(capsys)
 
 
